@@ -1,0 +1,3 @@
+from .sarl import SARL
+
+__all__ = ['SARL']

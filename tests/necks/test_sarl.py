@@ -1,0 +1,173 @@
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmyolo.registry import MODELS
+
+from sarl.necks.sarl import SARL, Relay, space_to_depth
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+NORM = dict(type='BN', momentum=0.03, eps=0.001)
+ACT = dict(type='SiLU', inplace=True)
+PAFPN = dict(
+    type='YOLOv5PAFPN',
+    in_channels=[256, 512, 1024],
+    out_channels=[256, 512, 1024],
+    deepen_factor=0.33,
+    widen_factor=0.125,
+    norm_cfg=NORM,
+    act_cfg=ACT,
+)
+CHANNELS = [16, 32, 64, 128]
+
+
+def sarl(in_channels=(128, 256, 512, 1024), **kwargs):
+    return SARL(list(in_channels), PAFPN, widen_factor=0.125, **kwargs)
+
+
+def levels(height=96, width=128, batch=2):
+    """Backbone levels of strides 4 to 32, of sizes rounded up as convolutions do."""
+    result = []
+    for index, channels in enumerate(CHANNELS):
+        stride = 4 * 2**index
+        size = (-(-height // stride), -(-width // stride))
+        result.append(torch.randn(batch, channels, *size))
+    return tuple(result)
+
+
+def wake(model):
+    """Give the relays' output projections random weights, as training does."""
+    for module in model.modules():
+        if isinstance(module, Relay):
+            torch.nn.init.normal_(module.project.weight)
+    return model
+
+
+def test_space_to_depth_worked_by_hand():
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
+    # 0 1 2      cells: (0 1 3 4) and (2 0 5 0), the last column being padded
+    # 3 4 5
+    result = space_to_depth(x, (1, 2))
+    assert result.shape == (1, 4, 1, 2)
+    assert result[0, :, 0, 0].tolist() == [0, 1, 3, 4]
+    assert result[0, :, 0, 1].tolist() == [2, 0, 5, 0]
+    # A backbone that rounds down loses its last column.
+    assert space_to_depth(x, (1, 1))[0, :, 0, 0].tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize('in_channels', [(128, 256, 512, 1024), (256, 512, 1024)])
+def test_starts_as_the_plain_neck(in_channels):
+    model = sarl(in_channels).eval()
+    model.init_weights()
+    inputs = levels()[-len(in_channels) :]
+    for ours, plain in zip(model(inputs), model.neck(inputs[-3:]), strict=True):
+        assert torch.equal(ours, plain)
+
+
+@pytest.mark.parametrize('size', [(96, 128), (97, 131), (33, 40)])
+@pytest.mark.parametrize('batch', [1, 2])
+def test_levels_keep_their_shapes(size, batch):
+    inputs = levels(*size, batch=batch)
+    model = wake(sarl().eval())
+    captured = []
+    model.neck.forward = captured.append
+    model(inputs)
+    shapes = [tuple(level.shape) for level in captured[0]]
+    assert shapes == [tuple(level.shape) for level in inputs[1:]]
+
+
+def test_detail_is_relayed_from_level_to_level():
+    """A change in one stride-4 cell reaches every coarser level, near its place."""
+    model = wake(sarl().eval())
+    captured = []
+    model.neck.forward = captured.append
+    inputs = levels(128, 128, batch=1)
+    changed = [level.clone() for level in inputs]
+    changed[0][0, :, 5, 9] += 10
+    with torch.no_grad():
+        model(inputs)
+        model(tuple(changed))
+    for level, (before, after) in enumerate(zip(*captured, strict=True), start=1):
+        difference = (before - after).abs().sum(1)[0]
+        row, column = divmod(int(difference.argmax()), difference.shape[1])
+        assert difference.max() > 0
+        # within the 7 x 7 cells of the spatial attention
+        assert abs(row - (5 >> level)) <= 3
+        assert abs(column - (9 >> level)) <= 3
+
+
+def test_attention_is_decided_by_both_levels():
+    relay = Relay(8, 16, 0.5, NORM, ACT).eval()
+    torch.nn.init.normal_(relay.project.weight)
+    fine, coarse = torch.randn(1, 8, 16, 16), torch.randn(1, 16, 8, 8)
+    message = relay(fine, coarse) - coarse
+    other_coarse = coarse + torch.randn_like(coarse)
+    assert not torch.allclose(relay(fine, other_coarse) - other_coarse, message)
+    other_fine = fine + torch.randn_like(fine)
+    assert not torch.allclose(relay(other_fine, coarse) - coarse, message)
+
+
+def test_gradients_reach_every_parameter():
+    model = wake(sarl())
+    sum(out.square().mean() for out in model(levels())).backward()
+    without = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['yolov5_n-v61_{}1xb16-25e_scenes.py', 'yolov5_s-v61_{}8xb16-100e_aitod.py'],
+)
+def test_plain_checkpoint_loads_and_gives_the_plain_outputs(name, caplog):
+    init_default_scope('mmyolo')
+    plain_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('')).model
+    ours_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('sarl-sal_')).model
+    torch.manual_seed(0)
+    plain, ours = MODELS.build(plain_cfg), MODELS.build(ours_cfg)
+    plain.init_weights()
+    ours.init_weights()
+    for buffer_name, buffer in plain.named_buffers():
+        if buffer_name.endswith('running_var'):
+            buffer.uniform_(0.5, 2)
+
+    logger = logging.getLogger('checkpoint')
+    with caplog.at_level(logging.WARNING, logger='checkpoint'):
+        checkpoint = dict(state_dict=plain.state_dict())
+        _load_checkpoint_to_model(ours, checkpoint, logger=logger)
+    assert 'unexpected key' not in caplog.text
+    missing = caplog.text.partition('missing keys in source state_dict: ')[2]
+    assert missing
+    assert all(
+        key.strip().startswith('neck.relays.')
+        for key in missing.strip().split(', ')
+        if key
+    )
+
+    image = torch.rand(1, 3, 128, 160)
+    with torch.no_grad():
+        expected = plain.eval()(image, mode='tensor')
+        result = ours.eval()(image, mode='tensor')
+    for ours_outputs, plain_outputs in zip(result, expected, strict=True):
+        torch.testing.assert_close(ours_outputs, plain_outputs, rtol=0, atol=1e-6)
+
+
+def test_own_checkpoint_round_trip():
+    first, second = wake(sarl()), sarl()
+    second.load_state_dict(first.state_dict())
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, first.state_dict()[name])
+
+
+def test_levels_must_fit():
+    with pytest.raises(ValueError, match='in_channels'):
+        sarl((512, 1024))
+    with pytest.raises(ValueError, match='out_indices'):
+        sarl()(levels()[1:])
