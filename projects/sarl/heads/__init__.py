@@ -1,0 +1,3 @@
+from .sal_yolov5_head import SALYOLOv5Head
+
+__all__ = ['SALYOLOv5Head']

@@ -1,0 +1,3 @@
+from .sal import SAL
+
+__all__ = ['SAL']

@@ -1,0 +1,154 @@
+"""SAL, the Scale-Adaptive Loss.
+
+Reference: Li et al. 2025, arXiv 2511.09891. Its abstract says that SAL "reshapes
+the vanilla IoU-based losses so as to dynamically assign lower weights to larger
+objects". The functional form, the size variable and the normalisation are our
+reconstruction.
+"""
+
+import torch
+from mmyolo.registry import MODELS
+from torch import Tensor, nn
+
+from ..registry import register_model
+
+# Each takes r, an object's size over the reference size, and does not increase.
+FORMS = {
+    'constant': torch.ones_like,
+    'exponential': lambda r: torch.exp(-r),
+    'logarithmic': lambda r: 1 / (1 + torch.log1p(r)),
+    'power': lambda r: 1 / (1 + r),
+    # 3 : 2 : 1 below, around and above the reference
+    'step': lambda r: 1 - ((r >= 1).to(r.dtype) + (r >= 2).to(r.dtype)) / 3,
+}
+
+
+@register_model
+class SAL(nn.Module):
+    """Weigh an IoU-based box loss so that larger objects count less.
+
+    The weight of an object of size s is `floor + (1 - floor) * form(s / reference)`,
+    s being `sqrt(w * h)` of its ground-truth box in pixels of the training image.
+
+    In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
+    the loss it wraps. A head that divides boxes by the stride has to pass
+    `size_weight`, since the boxes alone no longer tell an object's size:
+    `SALYOLOv5Head` does.
+
+    Args:
+        loss (dict): Config of the wrapped loss: any IoU-type loss of MMYOLO or
+            MMDetection.
+        form (str): 'exponential', 'power', 'logarithmic', 'step' or 'constant'.
+        reference (float): Size in px at which the form has come down by half or
+            more, depending on the form.
+        floor (float): Weight, in [0, 1], that an infinitely large object keeps.
+        normalize (bool): Divide by the mean weight of the positives, so that the
+            loss keeps its balance with the other losses.
+
+    Raises:
+        ValueError: If an argument is outside its range.
+    """
+
+    def __init__(
+        self,
+        loss: dict,
+        form: str = 'exponential',
+        reference: float = 16.0,
+        floor: float = 0.5,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise ValueError(f'SAL has no form {form!r}, only {sorted(FORMS)}')
+        if not reference > 0:
+            raise ValueError(f'reference is a size in px, above 0, not {reference}')
+        if not 0 <= floor <= 1:
+            raise ValueError(f'floor is a fraction in [0, 1], not {floor}')
+        self.loss = MODELS.build(loss)
+        self.form = form
+        self.reference = reference
+        self.floor = floor
+        self.normalize = normalize
+
+    @torch.no_grad()
+    def size_weight(self, size: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compute the weights of all positives of a batch.
+
+        Args:
+            size (Tensor): sqrt(w * h) of each positive's ground truth in px,
+                shape (N,).
+            weight (Tensor, optional): The head's own weights of the positives,
+                shape (N,): ignored ones, of weight 0, do not count in the mean.
+
+        Returns:
+            Tensor: Shape (N,), float32 or wider.
+        """
+        ratio = size.to(torch.promote_types(size.dtype, torch.float32)) / self.reference
+        size_weight = self.floor + (1 - self.floor) * FORMS[self.form](ratio)
+        if not self.normalize:
+            return size_weight
+        counts = torch.ones_like(size_weight) if weight is None else weight
+        total = counts.sum()
+        if total <= 0:
+            return size_weight
+        return size_weight * total / (size_weight * counts).sum()
+
+    def _size(self, target: Tensor) -> Tensor:
+        if getattr(self.loss, 'bbox_format', 'xyxy') == 'xywh':
+            width, height = target[:, 2], target[:, 3]
+        else:
+            width, height = target[:, 2] - target[:, 0], target[:, 3] - target[:, 1]
+        return (width.float() * height.float()).clamp(min=0).sqrt()
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        size_weight: Tensor | None = None,
+        **kwargs,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Compute the weighted loss.
+
+        Args:
+            pred (Tensor): Decoded boxes, shape (N, 4), in the wrapped loss's format.
+            target (Tensor): Ground-truth boxes, shape (N, 4), likewise; in px unless
+                `size_weight` is given.
+            weight (Tensor, optional): The head's own weights, shape (N,) or (N, 4).
+            avg_factor (float, optional): Divides the sum in place of N.
+            reduction_override (str, optional): 'none', 'mean' or 'sum'.
+            size_weight (Tensor, optional): Weights from `size_weight()`, shape (N,),
+                where the boxes are not in px.
+            **kwargs: Passed to the wrapped loss.
+
+        Returns:
+            Tensor | tuple[Tensor, Tensor]: What the wrapped loss returns: the loss,
+            or the loss and the IoU of each pair.
+        """
+        per_box = weight
+        if weight is not None and weight.dim() > 1:
+            per_box = weight.mean(-1)
+        if size_weight is None:
+            size_weight = self.size_weight(self._size(target), per_box)
+        total_weight = size_weight if per_box is None else size_weight * per_box
+        if total_weight.numel() == 0 or not (total_weight > 0).any():
+            # Here wrapped losses return a mean over nothing, or drop the IoU.
+            return self._without_positives(pred, target, reduction_override, **kwargs)
+        return self.loss(
+            pred,
+            target,
+            weight=total_weight,
+            avg_factor=avg_factor,
+            reduction_override=reduction_override,
+            **kwargs,
+        )
+
+    def _without_positives(
+        self, pred: Tensor, target: Tensor, reduction_override: str | None, **kwargs
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        unreduced = self.loss(pred, target, reduction_override='none', **kwargs)
+        reduction = reduction_override or getattr(self.loss, 'reduction', 'mean')
+        zero = pred.sum() * 0 if reduction != 'none' else pred.sum(-1) * 0
+        return (zero, unreduced[1]) if isinstance(unreduced, tuple) else zero

@@ -1,0 +1,166 @@
+import math
+
+import pytest
+import torch
+from mmyolo.registry import MODELS
+
+from sarl.losses.sal import FORMS, SAL
+
+LOSSES = {
+    'mmyolo ciou': dict(type='IoULoss', iou_mode='ciou', bbox_format='xyxy'),
+    'mmyolo giou': dict(type='IoULoss', iou_mode='giou', bbox_format='xywh'),
+    'mmyolo siou': dict(type='IoULoss', iou_mode='siou', bbox_format='xyxy'),
+    'mmdet iou': dict(type='mmdet.IoULoss'),
+    'mmdet giou': dict(type='mmdet.GIoULoss', loss_weight=2.0),
+    'mmdet diou': dict(type='mmdet.DIoULoss', reduction='sum'),
+}
+
+
+def xyxy(count, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    size = 2 ** (1 + 6 * torch.rand(count, 2, generator=rng, dtype=torch.float64))
+    corner = 500 * torch.rand(count, 2, generator=rng, dtype=torch.float64)
+    target = torch.cat([corner, corner + size], dim=1)
+    shift = torch.randn(count, 4, generator=rng, dtype=torch.float64)
+    return target + 0.1 * size.repeat(1, 2) * shift, target
+
+
+def to_format(loss, boxes):
+    if loss.get('bbox_format') != 'xywh':
+        return boxes
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return torch.cat([centre, boxes[:, 2:] - boxes[:, :2]], dim=1)
+
+
+def first(result):
+    return result[0] if isinstance(result, tuple) else result
+
+
+@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('reduction', [None, 'none', 'sum', 'mean'])
+def test_constant_is_the_wrapped_loss(name, reduction):
+    wrapped = MODELS.build(LOSSES[name])
+    pred, target = (to_format(LOSSES[name], boxes) for boxes in xyxy(50))
+    ours = SAL(LOSSES[name], form='constant')(
+        pred, target, reduction_override=reduction
+    )
+    theirs = wrapped(pred, target, reduction_override=reduction)
+    assert isinstance(ours, tuple) == isinstance(theirs, tuple)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_gradient_is_weight_times_gradient(name):
+    pred, target = (to_format(LOSSES[name], boxes) for boxes in xyxy(30))
+    loss = SAL(LOSSES[name], normalize=False, reference=10.0, floor=0.25)
+    wrapped = MODELS.build(LOSSES[name])
+    ours = pred.clone().requires_grad_()
+    first(loss(ours, target, reduction_override='sum')).backward()
+    theirs = pred.clone().requires_grad_()
+    first(wrapped(theirs, target, reduction_override='sum')).backward()
+    if LOSSES[name].get('bbox_format') == 'xywh':
+        width, height = target[:, 2:].T
+    else:
+        width, height = (target[:, 2:] - target[:, :2]).T
+    weight = 0.25 + 0.75 * torch.exp(-torch.sqrt(width * height) / 10)
+    torch.testing.assert_close(
+        ours.grad, weight[:, None] * theirs.grad, rtol=1e-6, atol=1e-9
+    )
+
+
+def test_gradcheck():
+    pred, target = xyxy(4)
+    loss = SAL(dict(type='mmdet.GIoULoss'))
+    assert torch.autograd.gradcheck(
+        lambda p: loss(p, target), pred.clone().requires_grad_()
+    )
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('floor', [0.0, 0.5, 1.0])
+def test_weight_never_rises_with_size(form, floor):
+    loss = SAL(LOSSES['mmdet iou'], form=form, floor=floor, normalize=False)
+    weight = loss.size_weight(torch.linspace(0, 4000, 40_001))
+    assert (weight.diff() <= 0).all()
+    assert weight[0] == 1
+    assert weight[-1] >= floor - 1e-6
+    assert (form == 'constant' or floor == 1) == bool(weight[-1] == 1)
+
+
+@pytest.mark.parametrize(
+    ('form', 'size', 'expected'),
+    [
+        ('exponential', 32, math.exp(-2)),
+        ('power', 16, 1 / 2),
+        ('logarithmic', 16 * (math.e - 1), 1 / 2),
+        ('step', 15.9, 1),
+        ('step', 16, 2 / 3),
+        ('step', 32, 1 / 3),
+        ('constant', 99, 1),
+    ],
+)
+def test_weight_worked_by_hand(form, size, expected):
+    loss = SAL(LOSSES['mmdet iou'], form=form, floor=0, normalize=False)
+    weight = loss.size_weight(torch.tensor([float(size)]))
+    torch.testing.assert_close(
+        weight, torch.tensor([float(expected)]), rtol=1e-6, atol=0
+    )
+
+
+def test_normalised_weights_have_mean_one_over_what_counts():
+    loss = SAL(LOSSES['mmdet iou'])
+    size = torch.tensor([4.0, 8, 16, 64, 500])
+    assert loss.size_weight(size).mean() == pytest.approx(1)
+    counts = torch.tensor([1.0, 1, 0, 1, 0])
+    weight = loss.size_weight(size, counts)
+    assert (weight * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+def test_head_weights_multiply_in_and_may_be_per_coordinate():
+    pred, target = xyxy(6)
+    loss = SAL(dict(type='mmdet.IoULoss'))
+    weight = torch.tensor([1.0, 0, 0.5, 1, 0, 2]).double()
+    one = loss(pred, target, weight=weight, avg_factor=3.0)
+    four = loss(pred, target, weight=weight[:, None].expand(-1, 4), avg_factor=3.0)
+    unreduced = loss(pred, target, weight=weight, reduction_override='none')
+    torch.testing.assert_close(one, four)
+    torch.testing.assert_close(one, unreduced.sum() / 3)
+    assert (unreduced[[1, 4]] == 0).all()
+
+
+@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('count', [0, 3])
+def test_no_positives_give_zero_and_keep_the_contract(name, count):
+    pred, target = (to_format(LOSSES[name], boxes) for boxes in xyxy(count))
+    pred.requires_grad_()
+    result = SAL(LOSSES[name])(pred, target, weight=torch.zeros(count).double())
+    returns_iou = name.startswith('mmyolo')
+    assert isinstance(result, tuple) == returns_iou
+    if returns_iou:
+        assert result[1].shape == (count,)
+    assert first(result) == 0
+    first(result).backward()
+    assert (pred.grad == 0).all()
+
+
+def test_extreme_boxes_and_half_precision_stay_finite():
+    target = torch.tensor([[5.0, 5, 5, 5], [0, 0, 60_000, 60_000], [3, 3, 5, 5]])
+    loss = SAL(dict(type='mmdet.GIoULoss'))
+    assert loss(target + 0.5, target).isfinite()
+    small = target[2:].half()
+    assert loss.size_weight(loss._size(target.half())).isfinite().all()
+    assert loss(small + 0.5, small).isfinite()
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(form='cubic'), 'cubic'),
+        (dict(reference=0), 'reference'),
+        (dict(reference=float('nan')), 'reference'),
+        (dict(floor=1.5), 'floor'),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        SAL(LOSSES['mmdet iou'], **kwargs)
