@@ -1,0 +1,65 @@
+"""COCO-format data of tiny objects, for the pipelines of MMYOLO and MMDetection."""
+
+from mmyolo.datasets import YOLOv5CocoDataset
+
+from ..errors import InputError
+from ..registry import register_dataset
+from .coco_file import StrictCOCO
+
+
+@register_dataset
+class TinyCocoDataset(YOLOv5CocoDataset):
+    """Anybody's COCO-format data, checked before the first iteration.
+
+    Categories are matched by name, whatever their ids or order in the file.
+
+    Args:
+        ann_file (str): The annotation file, relative to `data_root`.
+        metainfo (dict, optional): `classes`, and `palette` for pictures. Without
+            it the classes are those of the file, in order of their ids.
+        bad_boxes (str): What to do with boxes without area or outside their image:
+            'error' or 'clip', see `StrictCOCO`.
+        check_images (bool): Make sure that every image is there and whole.
+        **kwargs: Those of MMYOLO's `YOLOv5CocoDataset`.
+
+    Raises:
+        InputError: On bad input, see `StrictCOCO`; and if a training set has no
+            objects of its classes.
+    """
+
+    # MMDetection's default would be COCO's 80 classes.
+    METAINFO = dict(classes=None)
+
+    def __init__(
+        self,
+        *args,
+        bad_boxes: str = 'error',
+        check_images: bool = True,
+        **kwargs,
+    ) -> None:
+        self.bad_boxes = bad_boxes
+        self.check_images = check_images
+        super().__init__(*args, **kwargs)
+
+    def COCOAPI(self, annotation_file: str) -> StrictCOCO:  # noqa: N802
+        """Open and check the annotation file; `CocoDataset` calls it."""
+        coco = StrictCOCO(annotation_file, self.bad_boxes)
+        if self._metainfo.get('classes') is None:
+            self._metainfo['classes'] = coco.classes
+        if self.check_images:
+            coco.check_images(self.data_prefix['img'])
+        return coco
+
+    def load_data_list(self) -> list[dict]:
+        """Load the annotations.
+
+        Returns:
+            list[dict]: An image each, as in MMDetection's `CocoDataset`.
+        """
+        data_list = super().load_data_list()
+        if not self.test_mode and not any(image['instances'] for image in data_list):
+            raise InputError(
+                f'{self.ann_file} has no annotations of the classes '
+                f'{list(self.metainfo["classes"])}: there is nothing to train on.'
+            )
+        return data_list

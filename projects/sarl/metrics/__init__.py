@@ -1,0 +1,3 @@
+from .aitod_metric import AITODMetric
+
+__all__ = ['AITODMetric']

@@ -1,0 +1,108 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ('boat', 'car')
+
+
+def write_coco(folder, train=6, val=4, size=96, seed=0):
+    """Write COCO-format data: bright rectangles of 4 to 20 px on noise."""
+    rng = np.random.default_rng(seed)
+    (folder / 'images').mkdir(parents=True)
+    (folder / 'annotations').mkdir()
+    for split, count in dict(train=train, val=val).items():
+        images, annotations = [], []
+        for image_id in range(1, count + 1):
+            pixels = rng.integers(0, 90, (size, size, 3), dtype=np.uint8)
+            name = f'{split}_{image_id}.jpg'
+            images.append(dict(id=image_id, file_name=name, width=size, height=size))
+            for _ in range(5):
+                w, h = (int(side) for side in rng.integers(4, 21, 2))
+                x, y = (int(rng.integers(0, size - side + 1)) for side in (w, h))
+                label = int(rng.integers(0, 2))
+                pixels[y : y + h, x : x + w] = ((250, 200, 80), (60, 220, 250))[label]
+                annotations.append(
+                    dict(
+                        id=len(annotations) + 1,
+                        image_id=image_id,
+                        category_id=label + 1,
+                        bbox=[x, y, w, h],
+                        area=w * h,
+                        iscrowd=0,
+                    )
+                )
+            cv2.imwrite(str(folder / 'images' / name), pixels)
+        categories = [dict(id=i, name=name) for i, name in enumerate(CLASSES, 1)]
+        (folder / 'annotations' / f'{split}.json').write_text(
+            json.dumps(
+                dict(images=images, annotations=annotations, categories=categories)
+            )
+        )
+    return folder
+
+
+@pytest.fixture
+def coco_folder(tmp_path):
+    """A folder of COCO-format data of two classes, `boat` and `car`."""
+    return write_coco(tmp_path / 'my data')
+
+
+@pytest.fixture
+def edit():
+    """Change the content of a JSON file in place."""
+
+    def edit_json(path, change):
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return edit_json
+
+
+@pytest.fixture
+def config(coco_folder):
+    """A config of one short epoch on `coco_folder`."""
+    path = coco_folder / 'config.py'
+    path.write_text(
+        f"""
+_base_ = {str(ROOT / 'configs/yolov5/yolov5_n-v61_sarl-sal_1xb16-25e_scenes.py')!r}
+
+data_root = {f'{coco_folder}/'!r}
+data = dict(
+    type='TinyCocoDataset', data_root=data_root, metainfo=dict(classes={CLASSES!r})
+)
+model = dict(bbox_head=dict(head_module=dict(num_classes=2)))
+train_dataloader = dict(
+    batch_size=3, num_workers=0, persistent_workers=False, dataset=data
+)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=1)
+default_hooks = dict(param_scheduler=dict(max_epochs=1))
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def tool(tmp_path):
+    """Run a tool of the repository as its user does, in an empty folder."""
+
+    def run(name, *arguments):
+        return subprocess.run(
+            [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,228 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmyolo.registry import DATASETS
+
+from sarl.datasets import AITODDataset, TinyCocoDataset
+from sarl.datasets.coco_file import StrictCOCO
+from sarl.errors import InputError
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+def dataset(folder, split='train', **kwargs):
+    return TinyCocoDataset(
+        ann_file=f'annotations/{split}.json',
+        data_root=str(folder),
+        data_prefix=dict(img='images/'),
+        pipeline=[],
+        **kwargs,
+    )
+
+
+def annotations(folder):
+    return folder / 'annotations/train.json'
+
+
+def names_by_box(data):
+    classes = data.metainfo['classes']
+    return {
+        (item['img_id'], *instance['bbox']): classes[instance['bbox_label']]
+        for item in (data.get_data_info(i) for i in range(len(data)))
+        for instance in item['instances']
+    }
+
+
+@pytest.mark.parametrize('classes', [('boat', 'car'), ('car', 'boat')])
+@pytest.mark.parametrize('reverse_file', [False, True])
+def test_classes_are_matched_by_name(coco_folder, edit, classes, reverse_file):
+    """MMDetection's CocoDataset goes by position here and swaps the classes."""
+    content = json.loads(annotations(coco_folder).read_text())
+    name_of = {category['id']: category['name'] for category in content['categories']}
+    expected = {}
+    for annotation in content['annotations']:
+        x, y, w, h = annotation['bbox']
+        key = (annotation['image_id'], x, y, x + w, y + h)
+        expected[key] = name_of[annotation['category_id']]
+    if reverse_file:
+        edit(annotations(coco_folder), lambda c: c['categories'].reverse())
+    data = dataset(coco_folder, metainfo=dict(classes=classes))
+    assert data.metainfo['classes'] == classes
+    assert names_by_box(data) == expected
+
+
+def test_classes_come_from_the_file_if_none_are_given(coco_folder):
+    assert dataset(coco_folder).metainfo['classes'] == ('boat', 'car')
+
+
+def test_a_subset_of_the_classes_can_be_trained(coco_folder):
+    data = dataset(coco_folder, metainfo=dict(classes=('car',)))
+    assert set(names_by_box(data).values()) == {'car'}
+
+
+def test_aitod_is_registered_in_both_frameworks():
+    assert DATASETS.get('AITODDataset') is AITODDataset
+    assert MMDET_DATASETS.get('AITODDataset') is AITODDataset
+    assert len(AITODDataset.METAINFO['palette']) == 8
+
+
+@pytest.mark.parametrize(
+    ('config', 'side', 'narrowest', 'widest'),
+    [
+        ('yolov5_n-v61_1xb16-25e_scenes.py', 192, 2, 2),
+        # scaled by 0.5 to 1.5
+        ('yolov5_s-v61_8xb16-100e_aitod.py', 800, 1, 3),
+    ],
+)
+def test_two_pixel_objects_survive_the_training_pipeline(
+    tmp_path, config, side, narrowest, widest
+):
+    init_default_scope('mmyolo')
+    (tmp_path / 'images').mkdir()
+    cv2.imwrite(str(tmp_path / 'images/0.png'), np.zeros((side, side, 3), np.uint8))
+    grid = [(x, y) for x in range(20, side, 20) for y in range(20, side, 20)]
+    content = dict(
+        images=[dict(id=0, file_name='0.png', width=side, height=side)],
+        annotations=[
+            dict(id=i, image_id=0, category_id=1, bbox=[x, y, 2, 2])
+            for i, (x, y) in enumerate(grid, 1)
+        ],
+        categories=[dict(id=1, name='dot')],
+    )
+    (tmp_path / 'train.json').write_text(json.dumps(content))
+    data = TinyCocoDataset(
+        ann_file='train.json',
+        data_root=str(tmp_path),
+        data_prefix=dict(img='images/'),
+        pipeline=Config.fromfile(CONFIGS / 'yolov5' / config).train_pipeline,
+    )
+    widths = []
+    for _ in range(10):
+        boxes = data[0]['data_samples'].gt_instances.bboxes.tensor
+        widths.append((boxes[:, 2] - boxes[:, 0]).numpy())
+        if narrowest == widest:
+            assert len(boxes) == len(grid)
+    widths = np.concatenate(widths)
+    assert len(widths) > 500
+    assert widths.max() == pytest.approx(widest, rel=0.2)
+    # Not the minimum: the border cuts some narrower.
+    assert np.quantile(widths, 0.05) == pytest.approx(narrowest, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: c.pop('annotations'), 'no list "annotations"'),
+        (
+            lambda c: c['images'][0].pop('file_name'),
+            r"images\[0\] lacks \['file_name'\]",
+        ),
+        (lambda c: c['annotations'][0].update(id=2), 'two annotations have the id 2'),
+        (lambda c: c['annotations'][0].update(image_id=99), 'image 99'),
+        (lambda c: c['annotations'][0].update(category_id=7), 'category 7'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'is not '),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 'a', 3]), 'is not '),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, float('nan'), 3]), 'finite'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 0, 3]), 'has no area'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 5, -3]), 'has no area'),
+        (lambda c: c['annotations'][0].update(area=0), 'has the area 0'),
+        (lambda c: c['annotations'][0].update(bbox=[90, 2, 8, 3]), 'by 2 px'),
+        (
+            lambda c: c['annotations'][0].update(bbox=[500, 500, 8, 3]),
+            'leaves the image',
+        ),
+        (lambda c: c['images'][0].update(width=0), '0 x 96 px'),
+        (lambda c: c['categories'][0].update(name='car'), 'same name'),
+        (lambda c: c.update(images=[], annotations=[]), 'lists no images'),
+    ],
+)
+def test_malformed_files_are_refused(coco_folder, edit, change, message):
+    edit(annotations(coco_folder), change)
+    with pytest.raises(InputError, match=message) as caught:
+        dataset(coco_folder)
+    assert 'train.json' in str(caught.value)
+
+
+def test_other_json_is_refused(coco_folder):
+    annotations(coco_folder).write_text('[1, 2]')
+    with pytest.raises(InputError, match='not a COCO detection file'):
+        dataset(coco_folder)
+
+
+def test_bad_boxes_can_be_clipped(coco_folder, edit):
+    def spoil(content):
+        first, second, third = content['annotations'][:3]
+        first.update(bbox=[90, 10, 20, 8], area=160)
+        second.update(bbox=[200, 10, 20, 8])
+        third.update(bbox=[5, 5, 0, 8], area=0)
+
+    edit(annotations(coco_folder), spoil)
+    total = len(StrictCOCO(coco_folder / 'annotations/val.json').anns)
+    coco = StrictCOCO(annotations(coco_folder), bad_boxes='clip')
+    assert coco.anns[1]['bbox'] == [90, 10, 6, 8]
+    assert coco.anns[1]['area'] == 48
+    assert 2 not in coco.anns
+    assert 3 not in coco.anns
+    assert total == 20
+    assert len(coco.anns) == 30 - 2
+
+
+def test_half_a_pixel_outside_is_rounding(coco_folder, edit):
+    edit(
+        annotations(coco_folder),
+        lambda c: c['annotations'][0].update(bbox=[90.5, -0.5, 6, 8]),
+    )
+    assert len(dataset(coco_folder)) == 6
+
+
+def test_missing_area_and_iscrowd_are_filled_in(coco_folder, edit):
+    def strip(content):
+        for annotation in content['annotations']:
+            del annotation['area'], annotation['iscrowd']
+
+    edit(annotations(coco_folder), strip)
+    for annotation in StrictCOCO(annotations(coco_folder)).anns.values():
+        assert annotation['area'] == annotation['bbox'][2] * annotation['bbox'][3]
+        assert annotation['iscrowd'] == 0
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def test_truncated_images_are_found(coco_folder):
+    truncate(coco_folder / 'images/train_3.jpg')
+    with pytest.raises(InputError, match=r'train_3\.jpg: the image is truncated'):
+        dataset(coco_folder)
+    assert len(dataset(coco_folder, check_images=False)) == 6
+
+
+def test_truncated_pngs_are_found_and_trailing_bytes_are_not_blamed(coco_folder, edit):
+    for index in (1, 2):
+        jpg = coco_folder / f'images/train_{index}.jpg'
+        cv2.imwrite(str(jpg.with_suffix('.png')), cv2.imread(str(jpg)))
+    jpg = coco_folder / 'images/train_4.jpg'
+    jpg.write_bytes(jpg.read_bytes() + b'what some cameras append')
+    edit(
+        annotations(coco_folder),
+        lambda c: (
+            [i.update(file_name=f'train_{i["id"]}.png') for i in c['images'][:2]]
+            and None
+        ),
+    )
+    assert len(dataset(coco_folder)) == 6
+    truncate(coco_folder / 'images/train_2.png')
+    with pytest.raises(InputError, match=r'train_2\.png'):
+        dataset(coco_folder)
+
+
+def test_validation_data_may_be_empty_of_objects(coco_folder, edit):
+    """A test set without labels can be run; only training needs objects."""
+    edit(coco_folder / 'annotations/val.json', lambda c: c.update(annotations=[]))
+    assert len(dataset(coco_folder, 'val', test_mode=True)) == 4
