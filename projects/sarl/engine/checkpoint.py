@@ -1,0 +1,66 @@
+"""Load MMEngine's checkpoints without opening the door to arbitrary pickles.
+
+torch >= 2.6 unpickles tensors and plain containers only. A checkpoint of MMEngine
+0.10 also holds the history of its logs and a few NumPy values: the types named
+here. A checkpoint with any other object in it is refused.
+"""
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+from ..errors import InputError
+
+_numpy_core = np._core if hasattr(np, '_core') else np.core
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def _statistic(owner: type, name: str) -> Callable:
+    """Stand in for the `getattr` by which pickle finds a history's methods."""
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed')
+    return getattr(owner, name)
+
+
+SAFE_TYPES = [
+    HistoryBuffer,
+    (_statistic, 'builtins.getattr'),
+    np.ndarray,
+    np.dtype,
+    _numpy_core.multiarray._reconstruct,
+    _numpy_core.multiarray.scalar,
+    *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'u4', 'u8', 'bool')),
+]
+
+if hasattr(torch.serialization, 'add_safe_globals'):
+    torch.serialization.add_safe_globals(SAFE_TYPES)
+
+
+def check_checkpoint(path: str) -> None:
+    """Make sure that a checkpoint can be loaded safely.
+
+    Args:
+        path (str): The file.
+
+    Raises:
+        InputError: If it is missing, broken, or holds an object of a type that is
+            not in `SAFE_TYPES`.
+    """
+    try:
+        torch.load(path, map_location='meta', weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f'checkpoint {path} does not exist.') from None
+    except pickle.UnpicklingError as error:
+        reason = str(error).split('WeightsUnpickler error: ')[-1].split('. ')[0]
+        raise InputError(
+            f'checkpoint {path} is refused: it holds more than weights and logs '
+            f'({reason}). Save its state_dict alone and load that.'
+        ) from None
+    except (RuntimeError, EOFError, OSError) as error:
+        raise InputError(
+            f'checkpoint {path} is broken: {str(error).splitlines()[0]} '
+            f'Was it cut short while it was written?'
+        ) from None

@@ -1,0 +1,85 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from sarl.engine.checkpoint import check_checkpoint
+from sarl.errors import InputError
+
+
+class Innocent:
+    pass
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+class ThroughGetattr:
+    """Reach for what the stand-in of `getattr` must not hand out."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, self.name)
+
+
+def save(tmp_path, **content):
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(dict(state_dict=dict(weight=torch.ones(2)), **content), path)
+    return str(path)
+
+
+def test_history_and_numpy_values_load(tmp_path):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    path = save(
+        tmp_path,
+        message_hub=dict(log_scalars={'train/loss': history}),
+        meta=dict(ap=np.float64(0.5), count=np.int64(3), array=np.arange(3.0)),
+    )
+    check_checkpoint(path)
+    loaded = torch.load(path, weights_only=True)
+    restored = loaded['message_hub']['log_scalars']['train/loss']
+    assert restored.mean() == 1.5
+    assert restored.statistics('max') == 2
+    assert loaded['meta']['ap'] == 0.5
+    assert loaded['meta']['array'].tolist() == [0, 1, 2]
+
+
+def test_any_other_object_is_refused(tmp_path):
+    path = save(tmp_path, meta=Innocent())
+    with pytest.raises(InputError, match=r'checkpoint\.pth is refused.*Innocent'):
+        check_checkpoint(path)
+
+
+def test_code_is_not_run(tmp_path):
+    victim = tmp_path / 'made_by_unpickling'
+    path = save(tmp_path, meta=Malicious(str(victim)))
+    with pytest.raises(InputError, match='refused'):
+        check_checkpoint(path)
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize('name', ['__init__', '__class__', 'update'])
+def test_getattr_gives_statistics_only(tmp_path, name):
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(dict(meta=ThroughGetattr(name)), path)
+    with pytest.raises(InputError, match='refused'):
+        check_checkpoint(str(path))
+
+
+def test_missing_and_truncated_files(tmp_path):
+    with pytest.raises(InputError, match=r'none\.pth does not exist'):
+        check_checkpoint(str(tmp_path / 'none.pth'))
+    path = Path(save(tmp_path))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match='broken'):
+        check_checkpoint(str(path))

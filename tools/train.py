@@ -1,0 +1,53 @@
+"""Train a detector."""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from sarl.engine import launch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='checkpoint to go on from; without a value, the latest in the work dir',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that replace those of the config, as key.subkey=value',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    # torch.distributed.launch passes it; torchrun sets the variable instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = launch.load_config(
+        args.config, args.work_dir, args.cfg_options, args.launcher
+    )
+    if args.amp:
+        launch.enable_amp(cfg)
+    launch.train(cfg, args.resume)
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
