@@ -1,0 +1,237 @@
+"""Train, score and picture the plain detector and ours on the same data."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmdet.apis import init_detector
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import find_latest_checkpoint
+from mmyolo.registry import DATASETS
+from prettytable import PrettyTable, TableStyle
+
+from ..analysis import count_parameters, match_images, ms_per_image
+from ..datasets.coco_file import StrictCOCO
+from ..datasets.scenes import make_scenes
+from ..engine import launch
+from ..errors import InputError
+from ..version import __version__
+from .pictures import draw_comparison, most_different
+
+CONFIGS = {
+    'YOLOv5-n': 'yolov5/yolov5_n-v61_1xb16-25e_scenes.py',
+    'YOLOv5-n + SARL + SAL': 'yolov5/yolov5_n-v61_sarl-sal_1xb16-25e_scenes.py',
+}
+COLUMNS = {
+    'AP': 'AP',
+    'AP50': 'AP_50',
+    'AP75': 'AP_75',
+    'APvt': 'AP_vt',
+    'APt': 'AP_t',
+    'APs': 'AP_s',
+    'APm': 'AP_m',
+}
+TRAIN_SCENES, VAL_SCENES = 800, 200
+TIMED_IMAGES = 30
+PICTURES = 6
+
+
+def run_demo(
+    configs: Path,
+    work_dir: Path,
+    scenes: Path,
+    data: Path | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+) -> None:
+    """Print one table and write pictures; go on where an earlier run stopped.
+
+    Args:
+        configs (Path): The folder of configs.
+        work_dir (Path): Where a folder for this setting is made: checkpoints, logs,
+            detections, `results.md`, `results.json` and `pictures/`.
+        scenes (Path): Where the embedded data set is, or is made.
+        data (Path, optional): COCO-format data to use in its place:
+            `annotations/{train,val}.json` and `images/`.
+        epochs (int, optional): Without it, the config's; on other data, as many as
+            see the same number of crops.
+        device (str, optional): The device that is expected: 'cpu' or 'cuda'.
+
+    Raises:
+        InputError: On bad data, a folder that cannot be written, or if the run would
+            be on another device.
+    """
+    if device is not None and device != get_device():
+        raise InputError(
+            f'device {device} was asked for, but torch {torch.__version__} runs on '
+            f'{get_device()} here.'
+        )
+    launch.check_writable(work_dir)
+    if data is None:
+        make_scenes(scenes, TRAIN_SCENES, VAL_SCENES)
+    cfgs = {}
+    for name, path in CONFIGS.items():
+        cfgs[name] = Config.fromfile(configs / path)
+        _use_data(cfgs[name], scenes if data is None else data, data is not None)
+        if epochs is not None:
+            _set_epochs(cfgs[name], epochs)
+    folder = work_dir / f'{Path(data or scenes).name}-{_digest(cfgs)}'
+    results_file = folder / 'results.md'
+    print(f'Results go to {folder}', flush=True)
+    if not results_file.is_file():
+        with _console_to(folder / 'console.log'):
+            scores = {}
+            for name, cfg in cfgs.items():
+                cfg.work_dir = str(folder / Path(CONFIGS[name]).stem)
+                scores[name] = _train_and_score(name, cfg)
+            _draw(cfgs, folder / 'pictures')
+            rows, setting = _results(cfgs, scores)
+        results = dict(rows=rows, setting=setting)
+        _write(folder / 'results.json', json.dumps(results, indent=2))
+        _write(results_file, f'{_table(rows)}\n\n{setting}\n')
+    print(f'\n{results_file.read_text()}')
+    print(f'Images on which the two differ most: {folder / "pictures"}')
+
+
+def _digest(cfgs: dict[str, Config]) -> str:
+    """Name a setting, so that a run only goes on from one of the same setting."""
+    parts = [__version__, str(get_device()), *(c.pretty_text for c in cfgs.values())]
+    return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:8]
+
+
+def _use_data(cfg: Config, data: Path, is_users: bool) -> None:
+    """Point a config of the embedded scenes at a folder of the same layout."""
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.data_root = f'{data}/'
+        if split != 'train':
+            ann_file = f'{data}/{dataset.ann_file}'
+            cfg[f'{split}_evaluator'].ann_file = ann_file
+    if not is_users:
+        return
+
+    train_file = data / cfg.train_dataloader.dataset.ann_file
+    coco = StrictCOCO(train_file)
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.update(
+            type='TinyCocoDataset', metainfo=dict(classes=coco.classes)
+        )
+    head = cfg.model.bbox_head
+    head.loss_cls.loss_weight *= len(coco.classes) / head.head_module.num_classes
+    head.head_module.num_classes = len(coco.classes)
+    crops = cfg.train_cfg.max_epochs * TRAIN_SCENES
+    _set_epochs(cfg, max(1, round(crops / len(coco.imgs))))
+
+
+def _set_epochs(cfg: Config, epochs: int) -> None:
+    if epochs < 1:
+        raise InputError(f'the number of epochs must be at least 1, not {epochs}')
+    cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = epochs
+    cfg.default_hooks.param_scheduler.max_epochs = epochs
+
+
+@contextlib.contextmanager
+def _console_to(log: Path) -> Iterator[None]:
+    """Send what the frameworks print to a file; progress bars stay in sight."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open('a', buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def _train_and_score(name: str, cfg: Config) -> dict[str, float]:
+    folder = Path(cfg.work_dir)
+    scores_file = folder / 'scores.json'
+    if scores_file.is_file():
+        return json.loads(scores_file.read_text())
+    cfg = copy.deepcopy(cfg)
+    cfg.custom_hooks.append(dict(type='ProgressBarHook', name=name))
+    # The last epoch is scored by the test.
+    cfg.train_cfg.val_begin = cfg.train_cfg.max_epochs + 1
+    cfg.test_evaluator.outfile_prefix = str(folder / 'detections')
+    launch.train(cfg, resume='auto')
+    cfg.resume = False
+    scores = launch.test(cfg, find_latest_checkpoint(folder))
+    _write(scores_file, json.dumps(scores, indent=2))
+    return scores
+
+
+def _results(
+    cfgs: dict[str, Config], scores: dict[str, dict[str, float]]
+) -> tuple[dict[str, dict[str, float]], str]:
+    """Add costs to the scores, and say what all of them depend on."""
+    plain = next(iter(cfgs.values()))
+    models = [
+        init_detector(cfg, find_latest_checkpoint(cfg.work_dir), device=get_device())
+        for cfg in cfgs.values()
+    ]
+    images = DATASETS.build(plain.test_dataloader.dataset)
+    timed = [images[index] for index in range(min(TIMED_IMAGES, len(images)))]
+    milliseconds = ms_per_image(models, timed)
+    rows = {
+        name: {
+            **{key: scores[name][f'aitod/{key}'] for key in COLUMNS.values()},
+            'parameters': count_parameters(model),
+            'ms_per_image': ms,
+        }
+        for name, model, ms in zip(cfgs, models, milliseconds, strict=True)
+    }
+    setting = (
+        f'{len(images)} images of {plain.test_evaluator.ann_file}, '
+        f'{plain.train_cfg.max_epochs} epochs, seed {plain.randomness.seed}, '
+        f'{get_device()}, torch {torch.__version__}, '
+        f'{torch.get_num_threads()} threads; '
+        f'ms/image ratio {milliseconds[1] / milliseconds[0]:.2f}'
+    )
+    return rows, setting
+
+
+def _table(rows: dict[str, dict[str, float]]) -> PrettyTable:
+    """Lay rows out in percent; '-' where there is no ground truth of the size."""
+    table = PrettyTable(['', *COLUMNS, 'parameters', 'ms/image'])
+    for name, row in rows.items():
+        percents = [
+            '-' if row[key] < 0 else f'{100 * row[key]:.1f}' for key in COLUMNS.values()
+        ]
+        costs = [f'{row["parameters"]:,}', f'{row["ms_per_image"]:.1f}']
+        table.add_row([name, *percents, *costs])
+    table.align = 'r'
+    table.align[''] = 'l'
+    table.set_style(TableStyle.MARKDOWN)
+    return table
+
+
+def _draw(cfgs: dict[str, Config], folder: Path) -> None:
+    dataset = next(iter(cfgs.values())).test_dataloader.dataset
+    truth = StrictCOCO(Path(dataset.data_root, dataset.ann_file))
+    matches = {
+        name: match_images(
+            truth, json.loads(Path(cfg.work_dir, 'detections.bbox.json').read_text())
+        )
+        for name, cfg in cfgs.items()
+    }
+    for rank, image_id in enumerate(most_different(*matches.values(), PICTURES), 1):
+        file_name = truth.imgs[image_id]['file_name']
+        draw_comparison(
+            Path(dataset.data_root, dataset.data_prefix.img, file_name),
+            [a['bbox'] for a in truth.imgToAnns[image_id] if not a['iscrowd']],
+            {name: by_image[image_id] for name, by_image in matches.items()},
+            folder / f'{rank}_{Path(file_name).stem}.png',
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + '.part')
+    partial.write_text(text)
+    os.replace(partial, path)
