@@ -47,7 +47,17 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(type='AutocastOptimWrapper')
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    # In so short a schedule it gets further than SGD, which the other configs keep.
+    optimizer=dict(
+        _delete_=True,
+        type='AdamW',
+        lr=0.002,
+        weight_decay=0.05,
+        batch_size_per_gpu=_base_.train_batch_size_per_gpu,
+    ),
+)
 default_hooks = dict(
     param_scheduler=dict(
         scheduler_type='cosine',

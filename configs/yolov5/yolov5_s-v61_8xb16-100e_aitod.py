@@ -66,7 +66,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(
         type='LetterResize',
-        scale=(2048, 2048),
+        scale=(4096, 4096),
         allow_scale_up=False,
         use_mini_pad=True,
         pad_val=dict(img=114),
