@@ -82,6 +82,13 @@ def test_syntax_of_python_3_6(name):
     ast.parse((TOOLS / name).read_text(), feature_version=(3, 6))
 
 
+@pytest.mark.parametrize('name', ['venv', 'ensurepip'])
+def test_python_without_venv_names_the_package(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(bootstrap.SetupError, match=r'apt install python3\.\d+-venv'):
+        bootstrap.check_venv_module()
+
+
 # Disk
 
 

@@ -74,15 +74,21 @@ def run_demo(
             f'{get_device()} here.'
         )
     launch.check_writable(work_dir)
+    cfgs = {name: Config.fromfile(configs / path) for name, path in CONFIGS.items()}
     if data is None:
+        data = scenes
         make_scenes(scenes, TRAIN_SCENES, VAL_SCENES)
-    cfgs = {}
-    for name, path in CONFIGS.items():
-        cfgs[name] = Config.fromfile(configs / path)
-        _use_data(cfgs[name], scenes if data is None else data, data is not None)
+    else:
+        train_data = StrictCOCO(data / 'annotations/train.json')
+        for cfg in cfgs.values():
+            _use_classes(cfg, train_data.classes)
+            crops = cfg.train_cfg.max_epochs * TRAIN_SCENES
+            _set_epochs(cfg, max(1, round(crops / len(train_data.imgs))))
+    for cfg in cfgs.values():
+        _use_folder(cfg, data)
         if epochs is not None:
-            _set_epochs(cfgs[name], epochs)
-    folder = work_dir / f'{Path(data or scenes).name}-{_digest(cfgs)}'
+            _set_epochs(cfg, epochs)
+    folder = work_dir / f'{data.name}-{_digest(cfgs, data)}'
     results_file = folder / 'results.md'
     print(f'Results go to {folder}', flush=True)
     if not results_file.is_file():
@@ -100,34 +106,34 @@ def run_demo(
     print(f'Images on which the two differ most: {folder / "pictures"}')
 
 
-def _digest(cfgs: dict[str, Config]) -> str:
+def _digest(cfgs: dict[str, Config], data: Path) -> str:
     """Name a setting, so that a run only goes on from one of the same setting."""
-    parts = [__version__, str(get_device()), *(c.pretty_text for c in cfgs.values())]
-    return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f'{__version__} {get_device()}'.encode())
+    for cfg in cfgs.values():
+        digest.update(cfg.pretty_text.encode())
+    for split in ('train', 'val'):
+        annotations = data / f'annotations/{split}.json'
+        # A missing file gets its error from the data set.
+        digest.update(annotations.read_bytes() if annotations.is_file() else b'')
+    return digest.hexdigest()[:8]
 
 
-def _use_data(cfg: Config, data: Path, is_users: bool) -> None:
-    """Point a config of the embedded scenes at a folder of the same layout."""
+def _use_folder(cfg: Config, data: Path) -> None:
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
         dataset.data_root = f'{data}/'
         if split != 'train':
-            ann_file = f'{data}/{dataset.ann_file}'
-            cfg[f'{split}_evaluator'].ann_file = ann_file
-    if not is_users:
-        return
+            cfg[f'{split}_evaluator'].ann_file = f'{data}/{dataset.ann_file}'
 
-    train_file = data / cfg.train_dataloader.dataset.ann_file
-    coco = StrictCOCO(train_file)
+
+def _use_classes(cfg: Config, classes: tuple[str, ...]) -> None:
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].dataset.update(
-            type='TinyCocoDataset', metainfo=dict(classes=coco.classes)
+            type='TinyCocoDataset', metainfo=dict(classes=classes)
         )
     head = cfg.model.bbox_head
-    head.loss_cls.loss_weight *= len(coco.classes) / head.head_module.num_classes
-    head.head_module.num_classes = len(coco.classes)
-    crops = cfg.train_cfg.max_epochs * TRAIN_SCENES
-    _set_epochs(cfg, max(1, round(crops / len(coco.imgs))))
+    head.loss_cls.loss_weight *= len(classes) / head.head_module.num_classes
+    head.head_module.num_classes = len(classes)
 
 
 def _set_epochs(cfg: Config, epochs: int) -> None:
