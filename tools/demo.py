@@ -30,17 +30,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    run_demo(
-        configs=ROOT / 'configs',
-        work_dir=args.work_dir,
-        scenes=Path('data/scenes'),
-        data=args.data,
-        epochs=args.epochs,
-        device=args.device,
-    )
-
-
-if __name__ == '__main__':
     args = parse_args()
     if args.device == 'cpu':
         # MMEngine takes the GPU if it sees one, and looks when it is imported.
@@ -50,4 +39,17 @@ if __name__ == '__main__':
     from sarl.demo import run_demo
     from sarl.engine.launch import run_tool
 
-    run_tool(main)
+    run_tool(
+        lambda: run_demo(
+            configs=ROOT / 'configs',
+            work_dir=args.work_dir,
+            scenes=Path('data/scenes'),
+            data=args.data,
+            epochs=args.epochs,
+            device=args.device,
+        )
+    )
+
+
+if __name__ == '__main__':
+    main()
