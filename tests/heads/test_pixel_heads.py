@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.structures import InstanceData
+from mmengine.config import ConfigDict
 from mmyolo.registry import MODELS
 
 from sarl.losses import SAL
@@ -12,7 +12,7 @@ IOU_LOSS = dict(type='mmdet.IoULoss', mode='square', eps=1e-16, reduction='sum')
 
 def yolox_head(loss_bbox):
     return MODELS.build(
-        dict(
+        ConfigDict(
             type='YOLOXHead',
             head_module=dict(
                 type='YOLOXHeadModule',
@@ -38,13 +38,8 @@ def losses(loss_bbox):
     torch.manual_seed(0)
     head = yolox_head(loss_bbox)
     features = tuple(torch.randn(2, 8, 128 // s, 128 // s) for s in (8, 16, 32))
-    truth = [
-        InstanceData(
-            bboxes=torch.tensor([[10.0, 10, 18, 18], [40, 40, 104, 104]]),
-            labels=torch.tensor([0, 1]),
-        ),
-        InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long()),
-    ]
+    # image index, label, x1, y1, x2, y2; the second image is empty
+    truth = torch.tensor([[0, 0, 10.0, 10, 18, 18], [0, 1, 40, 40, 104, 104]])
     metas = [dict(img_shape=(128, 128), batch_input_shape=(128, 128))] * 2
     return head.loss_by_feat(*head(features), truth, metas)
 
