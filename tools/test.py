@@ -1,9 +1,6 @@
 """Score a trained detector."""
 
 import argparse
-import os
-
-from mmengine.config import DictAction
 
 from sarl.engine import launch
 
@@ -17,20 +14,7 @@ def parse_args() -> argparse.Namespace:
         '--json-prefix',
         help='keep the detections as {prefix}.bbox.json, in COCO result format',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that replace those of the config, as key.subkey=value',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    # torch.distributed.launch passes it; torchrun sets the variable instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return launch.parse_args(parser)
 
 
 def main() -> None:

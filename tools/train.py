@@ -1,9 +1,6 @@
 """Train a detector."""
 
 import argparse
-import os
-
-from mmengine.config import DictAction
 
 from sarl.engine import launch
 
@@ -23,20 +20,7 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='checkpoint to go on from; without a value, the latest in the work dir',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that replace those of the config, as key.subkey=value',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    # torch.distributed.launch passes it; torchrun sets the variable instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return launch.parse_args(parser)
 
 
 def main() -> None:

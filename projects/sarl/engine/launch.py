@@ -1,17 +1,41 @@
 """What the command-line tools do once their arguments are parsed."""
 
+import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ..errors import InputError
 from .checkpoint import check_checkpoint
+
+
+def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add the arguments that all tools share, and parse the command line.
+
+    Args:
+        parser (argparse.ArgumentParser): With the tool's own arguments.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that replace those of the config, as key.subkey=value',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    # torch.distributed.launch passes it; torchrun sets the variable instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
 
 
 def load_config(
