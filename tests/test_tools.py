@@ -2,6 +2,10 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -161,20 +165,32 @@ def test_demo_on_own_data_prints_a_table_and_repeats_it(coco_folder, tool, tmp_p
     assert 'train' not in second.stderr
 
 
-def test_demo_goes_on_where_it_stopped(coco_folder, tool, tmp_path):
-    arguments = ['--data', coco_folder, '--epochs', 1]
-    assert tool('demo.py', *arguments).returncode == 0
-    (results,) = (tmp_path / 'work_dirs/demo').iterdir()
-    # As if it had been interrupted in the test of the second detector
-    plain, ours = sorted(results.glob('yolov5*'))
-    before = (plain / 'epoch_1.pth').stat().st_mtime_ns
-    for path in (results / 'results.md', ours / 'scores.json'):
-        path.unlink()
+def test_demo_is_interrupted_and_goes_on(coco_folder, tool, tmp_path):
+    arguments = ['--data', coco_folder, '--epochs', 12]
+    with (tmp_path / 'stderr').open('w+') as stderr:
+        first = subprocess.Popen(
+            [sys.executable, ROOT / 'tools/demo.py', *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+        while not list(tmp_path.rglob('epoch_2.pth')):
+            assert first.poll() is None
+            time.sleep(0.05)
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+        stderr.seek(0)
+        errors = stderr.read()
+    assert 'Traceback' not in errors
+    assert 'interrupted' in errors.splitlines()
+    assert not list(tmp_path.rglob('results.md'))
+
     again = tool('demo.py', *arguments)
     assert again.returncode == 0, again.stderr
-    assert (results / 'results.md').is_file()
-    assert (plain / 'epoch_1.pth').stat().st_mtime_ns == before
-    assert 'SARL + SAL test: 100%' in again.stderr
+    bars = re.findall(r'YOLOv5-n train: +(\d+)%', again.stderr)
+    assert int(bars[0]) > 0
+    assert bars[-1] == '100'
+    assert list(tmp_path.rglob('results.md'))
 
 
 @pytest.mark.parametrize(

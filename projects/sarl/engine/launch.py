@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -146,13 +147,30 @@ def test(cfg: Config, checkpoint: str) -> dict[str, float]:
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Run a tool; say what a user can mend in one line and exit with status 1."""
+    """Run a tool; end with one line where a traceback would tell a user nothing.
+
+    Bad input ends with status 1, Ctrl-C with 130.
+
+    Args:
+        main (Callable): The tool.
+    """
+    interrupted = False
+
+    def interrupt(*_) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         main()
     except InputError as error:
         if is_main_process():
             print(f'error: {error}', file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
+    except BaseException:
+        # MMEngine turns an interrupt into another exception in places.
+        if not interrupted:
+            raise
+        print('\ninterrupted', file=sys.stderr)
         sys.exit(130)
