@@ -166,7 +166,7 @@ def test_demo_on_own_data_prints_a_table_and_repeats_it(coco_folder, tool, tmp_p
 
 
 def test_demo_is_interrupted_and_goes_on(coco_folder, tool, tmp_path):
-    arguments = ['--data', coco_folder, '--epochs', 12]
+    arguments = ['--data', coco_folder, '--epochs', 5]
     with (tmp_path / 'stderr').open('w+') as stderr:
         first = subprocess.Popen(
             [sys.executable, ROOT / 'tools/demo.py', *map(str, arguments)],
