@@ -1,4 +1,5 @@
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -6,9 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ('boat', 'car')
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """Pipelines draw from `random` and NumPy, models from torch."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
 
 
 def write_coco(folder, train=6, val=4, size=96, seed=0):

@@ -73,16 +73,16 @@ def test_aitod_is_registered_in_both_frameworks():
 
 
 @pytest.mark.parametrize(
-    ('config', 'side', 'narrowest', 'widest'),
+    ('config', 'side', 'scales'),
     [
-        ('yolov5_n-v61_1xb16-25e_scenes.py', 192, 2, 2),
-        # scaled by 0.5 to 1.5
-        ('yolov5_s-v61_8xb16-100e_aitod.py', 800, 1, 3),
+        ('yolov5_n-v61_1xb16-25e_scenes.py', 192, False),
+        ('yolov5_s-v61_8xb16-100e_aitod.py', 800, True),
     ],
 )
 def test_two_pixel_objects_survive_the_training_pipeline(
-    tmp_path, config, side, narrowest, widest
+    tmp_path, config, side, scales
 ):
+    """MMYOLO's defaults drop what is 2 px wide or less after scaling."""
     init_default_scope('mmyolo')
     (tmp_path / 'images').mkdir()
     cv2.imwrite(str(tmp_path / 'images/0.png'), np.zeros((side, side, 3), np.uint8))
@@ -103,16 +103,16 @@ def test_two_pixel_objects_survive_the_training_pipeline(
         pipeline=Config.fromfile(CONFIGS / 'yolov5' / config).train_pipeline,
     )
     widths = []
-    for _ in range(10):
+    for _ in range(20):
         boxes = data[0]['data_samples'].gt_instances.bboxes.tensor
         widths.append((boxes[:, 2] - boxes[:, 0]).numpy())
-        if narrowest == widest:
-            assert len(boxes) == len(grid)
-    widths = np.concatenate(widths)
-    assert len(widths) > 500
-    assert widths.max() == pytest.approx(widest, rel=0.2)
-    # Not the minimum: the border cuts some narrower.
-    assert np.quantile(widths, 0.05) == pytest.approx(narrowest, rel=0.2)
+    if scales:
+        widths = np.concatenate(widths)
+        assert len(widths) > 500
+        # About half of the draws scale down, by up to a half.
+        assert np.mean(widths < 1.9) > 0.2
+    else:
+        np.testing.assert_array_equal(widths, np.full((20, len(grid)), 2))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import contextlib
 import copy
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..datasets.coco_file import StrictCOCO
 from ..datasets.scenes import make_scenes
 from ..engine import launch
 from ..errors import InputError
+from ..files import write_json, write_whole
 from ..version import __version__
 from .pictures import draw_comparison, most_different
 
@@ -100,8 +100,8 @@ def run_demo(
             _draw(cfgs, folder / 'pictures')
             rows, setting = _results(cfgs, scores)
         results = dict(rows=rows, setting=setting)
-        _write(folder / 'results.json', json.dumps(results, indent=2))
-        _write(results_file, f'{_table(rows)}\n\n{setting}\n')
+        write_json(folder / 'results.json', results, indent=2)
+        write_whole(results_file, f'{_table(rows)}\n\n{setting}\n'.encode())
     print(f'\n{results_file.read_text()}')
     print(f'Images on which the two differ most: {folder / "pictures"}')
 
@@ -169,7 +169,7 @@ def _train_and_score(name: str, cfg: Config) -> dict[str, float]:
     launch.train(cfg, resume='auto')
     cfg.resume = False
     scores = launch.test(cfg, find_latest_checkpoint(folder))
-    _write(scores_file, json.dumps(scores, indent=2))
+    write_json(scores_file, scores, indent=2)
     return scores
 
 
@@ -235,9 +235,3 @@ def _draw(cfgs: dict[str, Config], folder: Path) -> None:
             {name: by_image[image_id] for name, by_image in matches.items()},
             folder / f'{rank}_{Path(file_name).stem}.png',
         )
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + '.part')
-    partial.write_text(text)
-    os.replace(partial, path)

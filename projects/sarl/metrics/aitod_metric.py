@@ -8,8 +8,6 @@ bounds of a bin belong to it.
 
 import contextlib
 import io
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from pycocotools.cocoeval import COCOeval
 
 from ..datasets.coco_file import StrictCOCO
 from ..errors import InputError
+from ..files import write_json
 from ..registry import register_metric
 
 AREA_RANGES = {
@@ -237,7 +236,9 @@ class AITODMetric(BaseMetric):
             for box, score, label in zip(boxes, scores, labels, strict=True)
         ]
         if self.outfile_prefix is not None:
-            self._write(detections)
+            path = Path(f'{self.outfile_prefix}.bbox.json')
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, detections)
         if self.format_only:
             return {}
         precision, recall = evaluate_detections(
@@ -257,10 +258,3 @@ class AITODMetric(BaseMetric):
         table.add_row([f'{value:.3f}' for value in rows.values()])
         print_log(f'\n{table}', 'current')
         return rows
-
-    def _write(self, detections: list[dict]) -> None:
-        path = Path(f'{self.outfile_prefix}.bbox.json')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix('.part')
-        partial.write_text(json.dumps(detections))
-        os.replace(partial, path)

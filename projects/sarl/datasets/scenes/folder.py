@@ -1,24 +1,13 @@
-"""The folder of a data set: whose it is, and files that are whole or absent."""
+"""The folder of a data set: whose it is, and what it may hold."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 from ...errors import InputError
+from ...files import write_json
 
 OURS = re.compile(r'(train|val)(_\d{5,}\.jpg|\.json)(?P<part>\.part)?')
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write so that `path` exists only once it holds all of `data`."""
-    part = path.with_name(path.name + '.part')
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
-def write_json(path: Path, content: dict) -> None:
-    write_whole(path, json.dumps(content).encode())
 
 
 def read_recipe(note: Path) -> dict | None:

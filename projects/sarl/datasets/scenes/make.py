@@ -11,8 +11,9 @@ import cv2
 from tqdm import tqdm
 
 from ...errors import InputError
+from ...files import write_json, write_whole
 from ..aitod import AITODDataset
-from .folder import prepare_folder, write_json, write_whole
+from .folder import prepare_folder
 from .render import render_scene
 
 CLASSES = AITODDataset.METAINFO['classes']
