@@ -39,5 +39,5 @@ lint: setup
 	@"$$VENV"/bin/python -m ruff format --check .
 
 clean:
-	rm -rf "$$VENV" build dist sarl.egg-info demo_out .pytest_cache .ruff_cache
+	rm -rf "$$VENV" build dist sarl.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

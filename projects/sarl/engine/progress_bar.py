@@ -46,42 +46,29 @@ class ProgressBarHook(Hook):
         """Open the bar of the training, where a resumed run stands."""
         self._open('train', runner.max_iters, runner.iter)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
-    ) -> None:
-        """Count an iteration."""
-        if outputs is not None and 'loss' in outputs:
-            self.bars[-1].set_postfix(loss=f'{outputs["loss"]:.3f}', refresh=False)
-        self.bars[-1].update()
-
     def after_train(self, runner: Runner) -> None:
         """Close the bar of the training."""
         self._close()
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Open the bar of a validation, under that of the training."""
-        self._open('val', len(runner.val_dataloader))
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Open the bar of a validation, under that of a training, or of a test."""
+        if mode != 'train':
+            self._open(mode, len(getattr(runner, f'{mode}_dataloader')))
 
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch=None,
+        outputs=None,
+        mode: str = 'train',
     ) -> None:
         """Count a batch."""
+        if mode == 'train' and outputs is not None and 'loss' in outputs:
+            self.bars[-1].set_postfix(loss=f'{outputs["loss"]:.3f}', refresh=False)
         self.bars[-1].update()
 
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Close the bar of the validation."""
-        self._close()
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Open the bar of a test."""
-        self._open('test', len(runner.test_dataloader))
-
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
-    ) -> None:
-        """Count a batch."""
-        self.bars[-1].update()
-
-    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
-        """Close the bar of the test."""
-        self._close()
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Close what `_before_epoch` opened."""
+        if mode != 'train':
+            self._close()
