@@ -130,7 +130,7 @@ def test_two_pixel_objects_survive_the_training_pipeline(
         (lambda c: c['annotations'][0].update(bbox=[1, 2, 'a', 3]), 'is not '),
         (lambda c: c['annotations'][0].update(bbox=[1, 2, float('nan'), 3]), 'finite'),
         (lambda c: c['annotations'][0].update(bbox=[1, 2, 0, 3]), 'has no area'),
-        (lambda c: c['annotations'][0].update(bbox=[1, 2, 5, -3]), 'has no area'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2, 5, -3]), 'negative size'),
         (lambda c: c['annotations'][0].update(area=0), 'has the area 0'),
         (lambda c: c['annotations'][0].update(bbox=[90, 2, 8, 3]), 'by 2 px'),
         (

@@ -23,6 +23,7 @@ from ..errors import InputError
 
 # Labelling tools round to whole pixels: a box may stick out by this much (px).
 OUTSIDE_TOLERANCE = 1.0
+BAD_BOXES = ('error', 'clip', 'keep')
 
 
 class StrictCOCO(COCO):
@@ -34,19 +35,20 @@ class StrictCOCO(COCO):
         annotation_file (str | Path): The JSON file.
         bad_boxes (str): 'error' stops at boxes that have no area or leave their
             image by more than 1 px; 'clip' clips them to the image, drops those
-            that nothing is left of, and logs how many.
+            that nothing is left of, and logs how many; 'keep' leaves them as they
+            are, logs how many, and does without the names and sizes of the images.
 
     Raises:
         InputError: If the file is missing or malformed, or holds a bad box.
     """
 
     def __init__(self, annotation_file: str | Path, bad_boxes: str = 'error') -> None:
-        if bad_boxes not in ('error', 'clip'):
-            raise InputError(f"bad_boxes is 'error' or 'clip', not {bad_boxes!r}")
+        if bad_boxes not in BAD_BOXES:
+            raise InputError(f'bad_boxes is one of {BAD_BOXES}, not {bad_boxes!r}')
         super().__init__()
         self.path = Path(annotation_file)
-        self.dataset = _read_json(self.path)
-        _check_tables(self.dataset, self.path)
+        self.dataset = read_json(self.path)
+        _check_tables(self.dataset, self.path, sizes_needed=bad_boxes != 'keep')
         self.dataset['annotations'] = list(
             _checked_annotations(self.dataset, self.path, bad_boxes)
         )
@@ -115,32 +117,46 @@ class StrictCOCO(COCO):
                 )
 
 
-def _read_json(path: Path) -> dict:
+def read_json(path: Path, what: str = 'annotation') -> dict | list:
+    """Read a JSON file.
+
+    Args:
+        path (Path): The file.
+        what (str): What it holds, for the error.
+
+    Raises:
+        InputError: If it is missing, unreadable or not JSON.
+    """
     try:
         with path.open(encoding='utf-8') as file:
             return json.load(file)
     except FileNotFoundError:
         raise InputError(
-            f'annotation file {path} does not exist. Check data_root and ann_file.'
+            f'{what} file {path} does not exist. Check the path; in a config it is '
+            f'made of data_root and ann_file.'
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'annotation file {path} cannot be read: {error}') from None
+        raise InputError(f'{what} file {path} cannot be read: {error}') from None
     except json.JSONDecodeError as error:
+        if not path.stat().st_size:
+            raise InputError(f'{what} file {path} is empty. Export it again.') from None
         raise InputError(
-            f'annotation file {path} is not valid JSON (line {error.lineno}, column '
+            f'{what} file {path} is not valid JSON (line {error.lineno}, column '
             f'{error.colno}: {error.msg}). Was its download or export cut short?'
         ) from None
 
 
 _TABLES = {
-    'images': ('id', 'file_name', 'width', 'height'),
+    'images': ('id',),
     'annotations': ('id', 'image_id', 'category_id', 'bbox'),
     'categories': ('id', 'name'),
 }
 
 
-def _check_tables(data: dict, path: Path) -> None:
+def _check_tables(data: dict, path: Path, sizes_needed: bool) -> None:
     for table, fields in _TABLES.items():
+        if table == 'images' and sizes_needed:
+            fields = (*fields, 'file_name', 'width', 'height')
         rows = data.get(table) if isinstance(data, dict) else None
         if not isinstance(rows, list):
             raise InputError(
@@ -148,9 +164,16 @@ def _check_tables(data: dict, path: Path) -> None:
             )
         seen = set()
         for index, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise InputError(f'{path}: {table}[{index}] is {row!r}, not an object.')
             lacking = [field for field in fields if field not in row]
             if lacking:
                 raise InputError(f'{path}: {table}[{index}] lacks {lacking}.')
+            if not isinstance(row['id'], int | str):
+                raise InputError(
+                    f'{path}: {table}[{index}] has the id {row["id"]!r}. Ids are whole '
+                    f'numbers or text.'
+                )
             if row['id'] in seen:
                 raise InputError(
                     f'{path}: two {table} have the id {row["id"]!r}. Number them anew.'
@@ -158,75 +181,101 @@ def _check_tables(data: dict, path: Path) -> None:
             seen.add(row['id'])
     if not data['images']:
         raise InputError(f'{path} lists no images.')
+    if len({type(image['id']) for image in data['images']}) > 1:
+        raise InputError(f'{path}: some ids of images are numbers and some are text.')
     names = [category['name'] for category in data['categories']]
     if len(set(names)) < len(names):
         raise InputError(f'{path}: two categories have the same name: {names}.')
     for image in data['images']:
-        if not (image['width'] > 0 and image['height'] > 0):
+        width, height = image.get('width', 1), image.get('height', 1)
+        if not (width > 0 and height > 0):
             raise InputError(
-                f'{path}: image {image["file_name"]} is said to have '
-                f'{image["width"]} x {image["height"]} px.'
+                f'{path}: image {image.get("file_name", image["id"])} is said to have '
+                f'{width} x {height} px.'
             )
 
 
 def _checked_annotations(data: dict, path: Path, bad_boxes: str) -> Iterator[dict]:
     images = {image['id']: image for image in data['images']}
     categories = {category['id'] for category in data['categories']}
-    clipped = dropped = 0
+    clipped = dropped = kept = 0
     for annotation in data['annotations']:
         item = f'{path}: annotation {annotation["id"]!r}'
-        image = images.get(annotation['image_id'])
-        if image is None:
+        image_id, category_id = annotation['image_id'], annotation['category_id']
+        if not (isinstance(image_id, int | str) and image_id in images):
             raise InputError(
-                f'{item} belongs to image {annotation["image_id"]!r}, which the file '
-                f'does not list.'
+                f'{item} belongs to image {image_id!r}, which the file does not list.'
             )
-        if annotation['category_id'] not in categories:
+        if not (isinstance(category_id, int | str) and category_id in categories):
             raise InputError(
-                f'{item} has category {annotation["category_id"]!r}, which the file '
-                f'does not list.'
+                f'{item} has category {category_id!r}, which the file does not list.'
             )
+        image = images[image_id]
         problem = _box_problem(annotation, image)
         if problem is not None:
-            if bad_boxes == 'error' or not problem.mendable:
-                mend = ", or set bad_boxes='clip'" if problem.mendable else ''
+            if bad_boxes not in problem.mends:
+                ways = [f'bad_boxes={way!r}' for way in problem.mends]
+                mend = f', or set {" or ".join(ways)}' if ways else ''
                 raise InputError(
-                    f'{item} of image {image["file_name"]}: box {annotation["bbox"]} '
-                    f'{problem.text}. Correct the file{mend}.'
+                    f'{item} of image {image.get("file_name", image_id)}: box '
+                    f'{annotation["bbox"]} {problem.text}. Correct the file{mend}.'
                 )
-            annotation = _clipped(annotation, image)
-            clipped += annotation is not None
-            dropped += annotation is None
-            if annotation is None:
-                continue
-        annotation.setdefault('area', annotation['bbox'][2] * annotation['bbox'][3])
-        annotation.setdefault('iscrowd', 0)
+            if bad_boxes == 'keep':
+                kept += 1
+            else:
+                annotation = _clipped(annotation, image)
+                clipped += annotation is not None
+                dropped += annotation is None
+                if annotation is None:
+                    continue
+        if annotation.get('area') is None:
+            annotation['area'] = annotation['bbox'][2] * annotation['bbox'][3]
+        annotation['iscrowd'] = int(bool(annotation.get('iscrowd')))
         yield annotation
     if clipped or dropped:
-        print_log(
+        _warn(
             f'{path}: clipped {clipped} boxes to their images and dropped {dropped} '
-            f'that nothing was left of',
-            'current',
-            logging.WARNING,
+            f'that nothing was left of'
         )
+    if kept:
+        _warn(
+            f'{path}: {kept} boxes have no area or leave their image by more than '
+            f'{OUTSIDE_TOLERANCE:g} px; they are taken as they are'
+        )
+
+
+def _warn(message: str) -> None:
+    print_log(message, 'current', logging.WARNING)
 
 
 class _BoxProblem(NamedTuple):
     text: str
-    mendable: bool = True
+    mends: tuple[str, ...] = ('clip', 'keep')
 
 
 def _box_problem(annotation: dict, image: dict) -> _BoxProblem | None:
     box = annotation['bbox']
-    if len(box) != 4 or not all(isinstance(value, Real) for value in box):
-        return _BoxProblem('is not [x, y, width, height] in px', mendable=False)
+    if not (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(value, Real) for value in box)
+    ):
+        return _BoxProblem('is not [x, y, width, height] in px', mends=())
     if not all(map(math.isfinite, box)):
-        return _BoxProblem('is not finite', mendable=False)
+        return _BoxProblem('is not finite', mends=())
     x, y, w, h = box
-    if w <= 0 or h <= 0:
+    if w < 0 or h < 0:
+        return _BoxProblem('has a negative size', mends=('clip',))
+    if w == 0 or h == 0:
         return _BoxProblem('has no area')
-    if not annotation.get('area', w * h) > 0:
-        return _BoxProblem(f'has the area {annotation["area"]} px^2')
+    area = annotation.get('area')
+    if area is not None:
+        if not (isinstance(area, Real) and math.isfinite(area) and area >= 0):
+            return _BoxProblem(f'has the area {area!r} px^2', mends=())
+        if area == 0:
+            return _BoxProblem('has the area 0 px^2')
+    if 'width' not in image or 'height' not in image:
+        return None
     outside = max(-x, -y, x + w - image['width'], y + h - image['height'])
     if outside > OUTSIDE_TOLERANCE:
         return _BoxProblem(

@@ -69,11 +69,12 @@ def load_config(
     return cfg
 
 
-def check_writable(folder: str | Path) -> None:
+def check_writable(folder: str | Path, option: str = '--work-dir') -> None:
     """Make a folder and make sure that files can be written in it.
 
     Args:
         folder (str | Path): The folder.
+        option (str): The option that names it.
 
     Raises:
         InputError: If it cannot be made or written in.
@@ -83,8 +84,8 @@ def check_writable(folder: str | Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise InputError(
-            f'cannot write in the work directory {folder}: {error.strerror}. Choose '
-            f'another one with --work-dir.'
+            f'cannot write in {folder}: {error.strerror}. Choose another folder with '
+            f'{option}.'
         ) from None
 
 
