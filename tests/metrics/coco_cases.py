@@ -104,7 +104,8 @@ def aitod_rows(truth, detections):
         rows[f'AR_{name}'] = mean(recall[..., index, 2])
     errors = [olrp_by_definition(evaluator, cat_id) for cat_id in sorted(CAT_IDS)]
     rows |= {
-        name: mean(column) for name, column in zip(OLRP, zip(*errors), strict=True)
+        name: mean(column)
+        for name, column in zip(OLRP, np.transpose(errors), strict=True)
     }
     by_class = dict(zip(sorted(CAT_IDS), range(3), strict=True))
     for name, cat_id in zip(CLASSES, CAT_IDS, strict=True):

@@ -221,6 +221,10 @@ def test_bad_detections(tmp_path, change, message):
     for key, column in (('box', 'bboxes'), ('score', 'scores'), ('label', 'labels')):
         if key in change:
             bad['pred_instances'][column][0] = change[key]
-    with pytest.raises(InputError, match=message):
+
+    def run():
         metric.process({}, [bad])
         metric.evaluate(1)
+
+    with pytest.raises(InputError, match=message):
+        run()

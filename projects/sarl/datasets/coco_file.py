@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
-from PIL import Image
 
 from ..errors import InputError
+from ..images import image_problem
 
 # Labelling tools round to whole pixels: a box may stick out by this much (px).
 OUTSIDE_TOLERANCE = 1.0
@@ -109,7 +109,7 @@ class StrictCOCO(COCO):
                 f'file_name is relative to, or complete the download.'
             )
         for path in paths:
-            problem = _image_problem(path)
+            problem = image_problem(path)
             if problem:
                 raise InputError(
                     f'{path}: {problem}. Download or export this image again, or '
@@ -294,21 +294,3 @@ def _clipped(annotation: dict, image: dict) -> dict | None:
     box = [left, top, right - left, bottom - top]
     # The old area belongs to the old box.
     return {**annotation, 'bbox': box, 'area': box[2] * box[3]}
-
-
-def _image_problem(path: Path) -> str | None:
-    with path.open('rb') as file:
-        head = file.read(8)
-        file.seek(max(0, path.stat().st_size - 16))
-        tail = file.read()
-    if head.startswith(b'\xff\xd8') and tail.rstrip(b'\0').endswith(b'\xff\xd9'):
-        return None
-    if head.startswith(b'\x89PNG') and b'IEND' in tail:
-        return None
-    # Another format, or bytes after the end marker: only decoding tells.
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        return f'the image is truncated or broken ({error})'
-    return None
