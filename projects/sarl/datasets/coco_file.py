@@ -11,10 +11,10 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
@@ -128,8 +128,13 @@ def read_json(path: Path, what: str = 'annotation') -> dict | list:
         InputError: If it is missing, unreadable or not JSON.
     """
     try:
-        with path.open(encoding='utf-8') as file:
-            return json.load(file)
+        content = path.read_bytes()
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            # The standard library reads NaN, which the caller reports better, and says
+            # more exactly where a file is broken.
+            return json.loads(content)
     except FileNotFoundError:
         raise InputError(
             f'{what} file {path} does not exist. Check the path; in a config it is '
@@ -258,7 +263,7 @@ def _box_problem(annotation: dict, image: dict) -> _BoxProblem | None:
     if not (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(value, Real) for value in box)
+        and all(isinstance(value, int | float) for value in box)
     ):
         return _BoxProblem('is not [x, y, width, height] in px', mends=())
     if not all(map(math.isfinite, box)):
@@ -270,7 +275,7 @@ def _box_problem(annotation: dict, image: dict) -> _BoxProblem | None:
         return _BoxProblem('has no area')
     area = annotation.get('area')
     if area is not None:
-        if not (isinstance(area, Real) and math.isfinite(area) and area >= 0):
+        if not (isinstance(area, int | float) and math.isfinite(area) and area >= 0):
             return _BoxProblem(f'has the area {area!r} px^2', mends=())
         if area == 0:
             return _BoxProblem('has the area 0 px^2')

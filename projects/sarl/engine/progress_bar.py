@@ -1,12 +1,10 @@
 """A progress bar with the time left, in place of log lines."""
 
-import sys
-
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
+from ..progress import progress_bar
 from ..registry import register_hook
 
 
@@ -26,16 +24,12 @@ class ProgressBarHook(Hook):
 
     def _open(self, phase: str, total: int, done: int = 0) -> None:
         self.bars.append(
-            tqdm(
+            progress_bar(
                 desc=f'{self.name} {phase}'.strip(),
                 total=total,
                 initial=done,
                 unit='batch',
-                dynamic_ncols=True,
-                # A log file gets a line now and then, not ten a second.
-                mininterval=0.5 if sys.stderr.isatty() else 15,
                 leave=not self.bars,
-                disable=not is_main_process(),
             )
         )
 

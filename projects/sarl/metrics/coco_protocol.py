@@ -7,23 +7,22 @@ github.com/jwwangchn/cocoapi-aitod, for AI-TOD's bins, caps and oLRP rows.
 """
 
 import contextlib
-import gc
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from faster_coco_eval import COCO as FasterCOCO
 from faster_coco_eval import COCOeval_faster
-from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from tqdm import tqdm
 
 from ..errors import InputError
+from ..garbage import no_garbage_collection
+from ..progress import progress_bar
 from .boxes import Detections, Objects
 from .matching import Candidates
 from .olrp import OLRP, olrp
@@ -172,15 +171,14 @@ def score(
         np.full((classes, 4), np.nan),
     )
     with (
-        _no_garbage_collection(),
-        tqdm(
+        no_garbage_collection(),
+        progress_bar(
             total=len(objects.label) + len(detections.label),
             desc='scoring',
             unit='box',
             unit_scale=True,
             delay=2,
             leave=False,
-            disable=not is_main_process(),
         ) as progress,
     ):
         for label in range(classes):
@@ -309,15 +307,3 @@ def _olrp(
     counted = np.flatnonzero((rank < max_dets) & ~ignored)
     order = counted[np.argsort(-detections.score[counted], kind='stable')]
     return olrp(iou[order], int((~objects.ignored).sum()))
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from looking through millions of boxes for cycles, over and over."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +85,13 @@ def _problem(entry: object, images: dict, labels: dict, truth: Path) -> str | No
         return f'lacks {lacking}.'
     for key, known in (('image_id', images), ('category_id', labels)):
         value = entry[key]
-        if not isinstance(value, Real | str) or value not in known:
+        if not isinstance(value, int | float | str) or value not in known:
             return f'has the {key} {value!r}, {_unknown(value, known, truth)}'
     box, score = entry['bbox'], entry['score']
     if not (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(value, Real) for value in box)
+        and all(isinstance(value, int | float) for value in box)
     ):
         return f'has the bbox {box!r}, not [x, y, width, height] in px.'
     if not all(map(math.isfinite, box)):
@@ -102,7 +101,7 @@ def _problem(entry: object, images: dict, labels: dict, truth: Path) -> str | No
             f"has the bbox {box} of negative size. COCO's boxes are [x, y, width, "
             f'height].'
         )
-    if not (isinstance(score, Real) and math.isfinite(score)):
+    if not (isinstance(score, int | float) and math.isfinite(score)):
         return f'has the score {score!r}, not a finite number.'
     return None
 

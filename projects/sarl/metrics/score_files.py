@@ -4,6 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..files import write_json
+from ..garbage import no_garbage_collection
 from ..version import __version__
 from .aitod_metric import AITODMetric
 from .coco_protocol import COCO_2017
@@ -14,6 +15,7 @@ from .visdrone_metric import VisDroneMetric
 METRICS = ('aitod', 'visdrone', 'coco')
 
 
+@no_garbage_collection()
 def score_files(
     metric: str,
     truth: str | Path,

@@ -71,10 +71,9 @@ class VisDroneMetric(DetectionMetric):
     ) -> None:
         super().__init__(ann_file, **kwargs)
         self.protocol = Protocol(dict(area_ranges), tuple(max_dets), backend)
-        images = self.coco.imgs.values()
         lacking = [
             image
-            for image in images
+            for image in self.coco.imgs.values()
             if not {'file_name', 'width', 'height'} <= {*image}
         ]
         if lacking:
@@ -82,13 +81,11 @@ class VisDroneMetric(DetectionMetric):
                 f'{ann_file}: image {lacking[0]["id"]!r} lacks file_name, width or '
                 f"height, which VisDrone's rules need."
             )
+        images = [self.coco.imgs[image_id] for image_id in self.image_ids]
+        self.sizes = np.array([(image['width'], image['height']) for image in images])
         # The toolkit lists the annotation files, so their names decide on ties.
-        self.image_ids = [
-            image['id']
-            for image in sorted(
-                images, key=lambda i: PurePosixPath(i['file_name']).stem + '.txt'
-            )
-        ]
+        files = [PurePosixPath(image['file_name']).stem + '.txt' for image in images]
+        self.by_name = np.array(sorted(range(len(files)), key=files.__getitem__))
         names = {cat_id: _plain(row['name']) for cat_id, row in self.coco.cats.items()}
         self.region_ids = [i for i, name in names.items() if name.startswith('ignore')]
         self.other_ids = [i for i, name in names.items() if name in ('other', 'others')]
@@ -108,16 +105,13 @@ class VisDroneMetric(DetectionMetric):
         regions = Objects.from_coco(self.coco, self.image_ids, self.region_ids)
         others = Objects.from_coco(self.coco, self.image_ids, self.other_ids)
         _warn_of_order(detections)
+        place = np.argsort(self.by_name)
         official = visdrone_toolkit.score(
-            objects,
-            detections,
-            regions,
-            np.array(
-                [
-                    (self.coco.imgs[i]['width'], self.coco.imgs[i]['height'])
-                    for i in self.image_ids
-                ]
+            *(
+                boxes._replace(image=place[boxes.image])
+                for boxes in (objects, detections, regions)
             ),
+            self.sizes[self.by_name],
             len(classes),
         )
         coco = score(

@@ -1,0 +1,230 @@
+"""tools/evaluate.py, as a user types it."""
+
+import json
+import re
+
+import pytest
+from coco_cases import aitod_rows, mean, pycocotools_scores, random_case
+
+from sarl.errors import InputError
+from sarl.metrics.score_files import score_files
+
+COCO_AREAS = [[0, 1e10], [0, 1024], [1024, 9216], [9216, 1e10]]
+
+
+@pytest.fixture
+def files(tmp_path):
+    truth, detections = random_case(0)
+    paths = tmp_path / 'gt.json', tmp_path / 'dt.json'
+    for path, content in zip(paths, (truth, detections), strict=True):
+        path.write_text(json.dumps(content))
+    return paths
+
+
+def test_aitod(files, tool, tmp_path):
+    truth, detections = files
+    out = tmp_path / 'new folder' / 'metrics.json'
+    result = tool(
+        'evaluate.py',
+        *('--metric', 'aitod', '--gt', truth, '--dt', detections),
+        *('--out', out, '--classwise'),
+    )
+    assert result.returncode == 0, result.stderr
+    written = json.loads(out.read_text())
+    expected = aitod_rows(*random_case(0))
+    for name, value in expected.items():
+        assert written[f'aitod/{name}'] == pytest.approx(value, abs=1e-9)
+    assert re.search(rf'\| AP_vt +\| +{expected["AP_vt"]:.3f} \|', result.stdout)
+    assert re.search(r'\| ship +\|', result.stdout)
+    protocol = written['protocol']
+    assert protocol['max_dets_per_image_and_class'] == [1, 100, 1500]
+    assert protocol['area_ranges_px2']['t'] == [64, 256]
+    assert protocol['images'] == 6
+    assert protocol['detections_scored'] == len(random_case(0)[1])
+
+
+def test_coco(files, tool, tmp_path):
+    truth, detections = files
+    out = tmp_path / 'metrics.json'
+    result = tool(
+        'evaluate.py',
+        *('--metric', 'coco', '--gt', truth, '--dt', detections, '--out', out),
+        *('--backend', 'pycocotools'),
+    )
+    assert result.returncode == 0, result.stderr
+    written = json.loads(out.read_text())
+    evaluator = pycocotools_scores(*random_case(0), (1, 10, 100), COCO_AREAS)
+    precision, recall = evaluator.eval['precision'], evaluator.eval['recall']
+    for index, name in enumerate(('AP', 'AP_s', 'AP_m', 'AP_l')):
+        assert written[f'coco/{name}'] == pytest.approx(
+            mean(precision[..., index, 2]), abs=1e-9
+        )
+    assert written['coco/AR_10'] == pytest.approx(mean(recall[:, :, 0, 1]), abs=1e-9)
+
+
+def test_visdrone(files, tool, tmp_path):
+    truth, detections = files
+    out = tmp_path / 'metrics.json'
+    result = tool(
+        'evaluate.py',
+        *('--metric', 'visdrone', '--gt', truth, '--dt', detections, '--out', out),
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'no category "ignored-regions"' in result.stdout + result.stderr
+    written = json.loads(out.read_text())
+    assert 0 < written['visdrone/AP'] != written['visdrone/coco_AP'] > 0
+    assert written['protocol']['toolkit']['max_dets_per_image'] == [1, 10, 100, 500]
+
+
+def test_text_ids(files, tool, edit, tmp_path):
+    truth, detections = files
+    edit(truth, lambda t: [i.update(id=f'i{i["id"]}') for i in t['images']])
+    edit(
+        truth,
+        lambda t: [a.update(image_id=f'i{a["image_id"]}') for a in t['annotations']],
+    )
+    edit(detections, lambda t: [d.update(image_id=f'i{d["image_id"]}') for d in t])
+    out = tmp_path / 'metrics.json'
+    result = tool(
+        *('evaluate.py', '--metric', 'aitod'),
+        *('--gt', truth, '--dt', detections, '--out', out),
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(out.read_text())['aitod/AP'] == pytest.approx(
+        aitod_rows(*random_case(0))['AP'], abs=1e-9
+    )
+
+
+def test_rules_for_odd_but_clear_input(files, edit):
+    truth, detections = files
+
+    def change(content):
+        for annotation in content['annotations']:
+            # Without `area` it is w * h.
+            del annotation['area']
+            annotation.pop('iscrowd')
+        # Sizes and names of images are not needed, boxes may leave them.
+        content['images'] = [dict(id=image['id']) for image in content['images']]
+        content['annotations'][0]['bbox'] = [-9, 5, 30, 20]
+        content['annotations'][1]['bbox'] = [5, 5, 0, 20]
+
+    edit(truth, change)
+    # A detection without area can match nothing.
+    edit(detections, lambda t: t[0].update(bbox=[3, 3, 0, 7]))
+    assert score_files('aitod', truth, detections)['aitod/AP'] > 0
+    with pytest.raises(InputError, match='lacks .*width'):
+        score_files('aitod', truth, detections, bad_boxes='error')
+
+
+@pytest.mark.parametrize(
+    'detections', [[], [dict(image_id=1, category_id=2, bbox=[0, 0, 1, 1], score=1)]]
+)
+def test_a_score_of_0_is_explained(files, tool, detections):
+    truth, path = files
+    path.write_text(json.dumps(detections))
+    result = tool('evaluate.py', '--metric', 'coco', '--gt', truth, '--dt', path)
+    assert result.returncode == 0
+    assert 'every score is 0: ' in result.stdout + result.stderr
+
+
+NAN, INFINITY = float('nan'), float('inf')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            dict(image_id=99),
+            r'dt\.json: entry \[2\] has the image_id 99, which .*gt\.json',
+        ),
+        (dict(category_id=1), r'dt\.json: entry \[2\] has the category_id 1, which'),
+        (
+            dict(image_id='3'),
+            r"entry \[2\] has the image_id '3', but .* a whole number",
+        ),
+        (dict(category_id='2'), r"entry \[2\] has the category_id '2', but"),
+        (dict(image_id=None), r'entry \[2\] has the image_id None'),
+        (dict(score=NAN), r'entry \[2\] has the score nan'),
+        (dict(score=INFINITY), r'entry \[2\] has the score inf'),
+        (dict(score='0.5'), r"entry \[2\] has the score '0.5'"),
+        (dict(score=None), r'entry \[2\] has the score None'),
+        (dict(bbox=[1, 2, NAN, 4]), r'entry \[2\] has the bbox .* not finite'),
+        (dict(bbox=[1, 2, 3, INFINITY]), r'entry \[2\] has the bbox .* not finite'),
+        (dict(bbox=[50, 40, -3, 4]), r'entry \[2\] has the bbox .* negative size'),
+        (dict(bbox=[1, 2, 3]), r'entry \[2\] has the bbox \[1, 2, 3\], not'),
+        (dict(bbox='1 2 3 4'), r"entry \[2\] has the bbox '1 2 3 4', not"),
+        (dict(bbox=[1, 2, 3, '4']), r'entry \[2\] has the bbox'),
+        (dict(bbox=[[1, 2], [3, 4], 5, 6]), r'entry \[2\] has the bbox'),
+    ],
+)
+def test_bad_entry(files, edit, change, message, tmp_path):
+    truth, detections = files
+    edit(detections, lambda t: t[2].update(change))
+    out = tmp_path / 'metrics.json'
+    with pytest.raises(InputError, match=message):
+        score_files('aitod', truth, detections, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, r'detections file .*dt\.json does not exist'),
+        ('', r'detections file .*dt\.json is empty'),
+        ('[{"image_id": 1,', r'dt\.json is not valid JSON \(line 1'),
+        ('{"annotations": []}', r'dt\.json is not a list of detections'),
+        ('[3]', r'dt\.json: entry \[0\] is 3, not an object'),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', r"\[0\] lacks \['category_id', 's"),
+    ],
+)
+def test_bad_file(files, content, message):
+    truth, detections = files
+    if content is None:
+        detections.unlink()
+    else:
+        detections.write_text(content)
+    with pytest.raises(InputError, match=message):
+        score_files('coco', truth, detections)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda t: t['annotations'][0].update(bbox=[1, 2, -3, 4]), 'negative size'),
+        (lambda t: t['annotations'][0].update(bbox=[1, 2, NAN, 4]), 'not finite'),
+        (lambda t: t['annotations'][0].update(area=NAN), 'has the area nan'),
+        (lambda t: t['annotations'][0].update(area='64'), "has the area '64'"),
+        (lambda t: t['annotations'][0].update(image_id=[1]), r'belongs to image \[1\]'),
+        (lambda t: t['images'].append(dict(id='seven')), 'some ids of images are'),
+        (lambda t: t['images'].append(3), r'images\[6\] is 3, not an object'),
+        (lambda t: t.update(annotations=[]), 'has no annotations'),
+    ],
+)
+def test_bad_ground_truth(files, edit, change, message):
+    truth, detections = files
+    edit(truth, change)
+    with pytest.raises(InputError, match=r'gt\.json.*' + message):
+        score_files('coco', truth, detections)
+
+
+def test_errors_are_one_line(files, tool, edit, tmp_path):
+    truth, detections = files
+    command = ('evaluate.py', '--metric', 'coco', '--gt', truth, '--dt', detections)
+    (tmp_path / 'file').touch()
+    unwritable = tool(*command, '--out', tmp_path / 'file' / 'metrics.json')
+    assert_one_error(unwritable, 'cannot write in .*--out')
+    edit(detections, lambda t: t[0].update(image_id=99))
+    assert_one_error(tool(*command), r'dt\.json: entry \[0\] has the image_id 99')
+
+
+def test_benchmark(tool):
+    result = tool('benchmarks/metric.py', '--scale', 0.002)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r'times as fast .* scores equal to 1e-9', result.stdout)
+
+
+def assert_one_error(result, message):
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert 'Traceback' not in result.stderr
+    assert result.stderr.count('error:') == 1
+    assert re.search(message, result.stderr), result.stderr
