@@ -1,12 +1,17 @@
 """Work on many files at once, with a progress bar and results in order."""
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
+from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
+import cv2
+
+from ..progress import progress_bar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -22,7 +27,7 @@ def map_in_order(
     """Apply a function to items, in processes, and yield results in the items' order.
 
     The results do not depend on the number of workers. An error of one item stops the
-    others.
+    others, and so does the end of this process, however it comes.
 
     Args:
         function (Callable): Of one item; a function of a module, or a `partial` of one.
@@ -31,22 +36,35 @@ def map_in_order(
         what (str): What is being done, shown before the bar.
         chunk (int): Items handed to a process at once; more for very short work.
     """
-    bar = dict(
-        desc=what,
-        total=len(items),
-        unit='file',
-        dynamic_ncols=True,
-        # A log file gets a line now and then, not ten a second.
-        mininterval=0.5 if sys.stderr.isatty() else 15,
-        delay=1,
-    )
+    bar = dict(desc=what, total=len(items), unit='file', delay=1)
     workers = min(workers, len(items))
     if workers <= 1:
-        yield from tqdm(map(function, items), **bar)
+        yield from progress_bar(map(function, items), **bar)
         return
-    # Leaving the pool, by an error or Ctrl-C too, stops its processes. They leave the
-    # signal to this one.
-    with get_context('fork').Pool(
-        workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
-        yield from tqdm(pool.imap(function, items, chunk), **bar)
+    # A fork needs no second import of torch; elsewhere it is not safe.
+    context = multiprocessing.get_context(
+        'fork' if sys.platform == 'linux' else 'spawn'
+    )
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        try:
+            yield from progress_bar(pool.map(function, items, chunksize=chunk), **bar)
+        except BaseException:
+            # Left alone, the pool would wait for the items in hand.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
+
+
+def _start_worker() -> None:
+    """Use one thread, leave Ctrl-C to the parent, and end when the parent is killed."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,15 +1,11 @@
 """A whole data set of scenes, in COCO format."""
 
-import multiprocessing
-import os
-import threading
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm
 
+from ...conversion.workers import map_in_order
 from ...errors import InputError
 from ...files import write_json, write_whole
 from ..aitod import AITODDataset
@@ -74,24 +70,7 @@ def draw_scenes(out: Path, recipe: dict, workers: int) -> list[list[dict]]:
     """Write all images; return their objects, those to train on first."""
     scenes = [(split, n) for split in ('train', 'val') for n in range(recipe[split])]
     draw = partial(draw_scene, out, recipe['seed'], recipe['size'])
-    if workers <= 1:
-        return list(tqdm(map(draw, scenes), 'scenes', len(scenes)))
-    spawn = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, spawn, start_worker) as pool:
-        drawn = pool.map(draw, scenes, chunksize=4)
-        return list(tqdm(drawn, 'scenes', len(scenes)))
-
-
-def start_worker() -> None:
-    """Use one thread, and end when the parent is killed (a pool alone would not)."""
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-
-    def follow():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    return list(map_in_order(draw, scenes, workers, 'scenes', chunk=4))
 
 
 def draw_scene(out: Path, seed: int, size: int, scene: tuple[str, int]) -> list[dict]:

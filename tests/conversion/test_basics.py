@@ -1,0 +1,146 @@
+"""What the converters stand on: processes, lines of text, images of any kind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from sarl.conversion.text_files import read_lines
+from sarl.conversion.workers import map_in_order
+from sarl.errors import InputError
+from sarl.images import find_images, image_problem, image_size, read_image
+
+
+def slow_square(number):
+    time.sleep(0.01 * (number % 3))
+    if number == 99:
+        raise InputError('99 is bad')
+    return number**2, os.getpid()
+
+
+@pytest.mark.parametrize('workers', [1, 2, 64])
+def test_results_come_in_order(workers):
+    results = list(map_in_order(slow_square, range(20), workers, 'squares'))
+    assert [square for square, _ in results] == [n**2 for n in range(20)]
+    assert len({process for _, process in results}) <= workers
+    assert (os.getpid() in {process for _, process in results}) is (workers == 1)
+    assert list(map_in_order(slow_square, [], workers, 'nothing')) == []
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_an_error_stops_the_others(workers):
+    done = map_in_order(slow_square, [1, 99, *range(2000)], workers, 'squares')
+    assert next(done)[0] == 1
+    start = time.monotonic()
+    with pytest.raises(InputError, match='99 is bad'):
+        list(done)
+    # All of them would take ten seconds.
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_parent(tmp_path, how):
+    code = f"""
+import os, pathlib, time
+from sarl.conversion.workers import map_in_order
+
+def work(item):
+    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    time.sleep(0.1)
+
+list(map_in_order(work, range(10_000), 2, 'work'))
+"""
+    run = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL)
+    workers = []
+    while len(workers) < 2 and run.poll() is None:
+        workers = [int(path.name) for path in tmp_path.iterdir()]
+        time.sleep(0.05)
+    run.send_signal(how)
+    run.wait(timeout=20)
+    deadline = time.monotonic() + 10
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    assert not any(map(is_running, workers))
+
+
+def is_running(process):
+    try:
+        os.kill(process, 0)
+        # A dead child of nobody may wait to be collected.
+        with open(f'/proc/{process}/stat') as file:
+            return file.read().split()[2] != 'Z'
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_lines_of_any_origin(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_bytes(b'\xef\xbb\xbf1,2\r\n\r\n  3,4,\n5\r6')
+    assert list(read_lines(path)) == [(1, '1,2'), (3, '3,4,'), (4, '5'), (5, '6')]
+    path.write_bytes(b'')
+    assert list(read_lines(path)) == []
+
+
+def test_bad_text(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_bytes(b'fine\nb\xe4d\n')
+    with pytest.raises(InputError, match=r'a\.txt, line 2: not UTF-8'):
+        list(read_lines(path))
+    with pytest.raises(InputError, match=r'b\.txt cannot be read'):
+        list(read_lines(tmp_path / 'b.txt'))
+
+
+def test_images_are_found_by_any_suffix(tmp_path):
+    for name in ('b.JPG', 'a.png', '._a.png', 'c.txt', 'd.TIF'):
+        (tmp_path / name).touch()
+    assert [p.name for p in find_images(tmp_path)] == ['a.png', 'b.JPG', 'd.TIF']
+    (tmp_path / 'a.tif').touch()
+    with pytest.raises(InputError, match=r'a\.png and .*a\.tif|a\.tif and .*a\.png'):
+        find_images(tmp_path)
+    with pytest.raises(InputError, match='nowhere does not exist'):
+        find_images(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+def test_images_of_any_depth_become_8_bit_bgr(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    path = tmp_path / f'image.{suffix}'
+    colour = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    alpha = np.full((30, 40, 1), 7, np.uint8)
+    for pixels, expected in (
+        (colour, colour),
+        (np.concatenate([colour, alpha], 2), colour),
+        (colour[:, :, 0], np.repeat(colour[:, :, :1], 3, 2)),
+    ):
+        cv2.imwrite(str(path), pixels)
+        assert image_size(path) == (40, 30)
+        np.testing.assert_array_equal(read_image(path), expected)
+    deep = rng.integers(0, 4000, (30, 40, 3), dtype=np.uint16)
+    cv2.imwrite(str(path), deep)
+    read = read_image(path)
+    assert read.dtype == np.uint8
+    assert read.max() == 255
+    np.testing.assert_allclose(read, deep * (255 / deep.max()), atol=0.51)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'jpg', 'tif', 'bmp'])
+def test_broken_images(tmp_path, suffix):
+    path = tmp_path / f'image.{suffix}'
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), noise)
+    assert image_problem(path) is None
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert 'truncated or broken' in image_problem(path)
+    with pytest.raises(InputError, match=rf'image\.{suffix}: .*Download or export'):
+        read_image(path)
+    path.write_bytes(b'no image')
+    with pytest.raises(InputError, match=rf'image\.{suffix} is not a readable image'):
+        image_size(path)
+    with pytest.raises(InputError, match=r'other\.png does not exist'):
+        read_image(tmp_path / 'other.png')
