@@ -1,6 +1,9 @@
-"""AI-TOD, tiny objects in aerial images.
+"""AI-TOD and AI-TOD-v2, tiny objects in aerial images.
 
-Reference: Wang et al. 2021, "Tiny Object Detection in Aerial Images", ICPR.
+References:
+    Wang et al. 2021, "Tiny Object Detection in Aerial Images", ICPR.
+    Xu et al. 2022, "Detecting tiny objects in aerial images: A normalized Wasserstein
+    distance and a new benchmark", ISPRS Journal of Photogrammetry and Remote Sensing.
 """
 
 from ..registry import register_dataset
@@ -37,3 +40,12 @@ class AITODDataset(TinyCocoDataset):
             (240, 50, 230),
         ],
     )
+
+
+@register_dataset
+class AITODv2Dataset(AITODDataset):
+    """AI-TOD-v2: the images and classes of AI-TOD, labelled anew.
+
+    Boxes that AI-TOD lacks are there and misplaced ones are moved, so scores on the
+    two versions do not compare.
+    """

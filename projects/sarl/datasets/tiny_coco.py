@@ -11,7 +11,11 @@ from .coco_file import StrictCOCO
 class TinyCocoDataset(YOLOv5CocoDataset):
     """Anybody's COCO-format data, checked before the first iteration.
 
-    Categories are matched by name, whatever their ids or order in the file.
+    Categories are matched by name, whatever their ids or order in the file. Objects
+    marked `iscrowd` or `ignore`, and those of the categories `IGNORED`, become
+    instances with `ignore_flag=1`: `mmdet.LoadAnnotations` and `PackDetInputs` hand
+    them to the detector as `ignored_instances`; MMYOLO's `LoadAnnotations` leaves them
+    out.
 
     Args:
         ann_file (str): The annotation file, relative to `data_root`.
@@ -29,6 +33,8 @@ class TinyCocoDataset(YOLOv5CocoDataset):
 
     # MMDetection's default would be COCO's 80 classes.
     METAINFO = dict(classes=None)
+    # Categories of the file that are no classes: no negatives lie in their boxes.
+    IGNORED: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -57,9 +63,30 @@ class TinyCocoDataset(YOLOv5CocoDataset):
             list[dict]: An image each, as in MMDetection's `CocoDataset`.
         """
         data_list = super().load_data_list()
-        if not self.test_mode and not any(image['instances'] for image in data_list):
+        if not self.test_mode and not any(
+            instance['ignore_flag'] == 0
+            for image in data_list
+            for instance in image['instances']
+        ):
             raise InputError(
                 f'{self.ann_file} has no annotations of the classes '
                 f'{list(self.metainfo["classes"])}: there is nothing to train on.'
             )
         return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Parse an image, see `load_data_list`."""
+        ignored = {
+            cat_id
+            for cat_id, category in self.coco.cats.items()
+            if category['name'] in self.IGNORED
+        }
+        annotations = []
+        for annotation in raw_data_info['raw_ann_info']:
+            if annotation['category_id'] in ignored:
+                # MMDetection skips other categories than the classes.
+                annotation = {**annotation, 'ignore': 1, 'category_id': self.cat_ids[0]}
+            if annotation.get('ignore'):
+                annotation = {**annotation, 'ignore': 0, 'iscrowd': 1}
+            annotations.append(annotation)
+        return super().parse_data_info({**raw_data_info, 'raw_ann_info': annotations})
