@@ -45,20 +45,22 @@ def test_an_error_stops_the_others(workers):
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_parent(tmp_path, how):
-    code = f"""
+    script = tmp_path / 'script.py'
+    script.write_text(f"""
 import os, pathlib, time
 from sarl.conversion.workers import map_in_order
 
 def work(item):
-    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.worker').touch()
     time.sleep(0.1)
 
-list(map_in_order(work, range(10_000), 2, 'work'))
-"""
-    run = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL)
+if __name__ == '__main__':
+    list(map_in_order(work, range(10_000), 2, 'work'))
+""")
+    run = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
     workers = []
     while len(workers) < 2 and run.poll() is None:
-        workers = [int(path.name) for path in tmp_path.iterdir()]
+        workers = [int(path.stem) for path in tmp_path.glob('*.worker')]
         time.sleep(0.05)
     run.send_signal(how)
     run.wait(timeout=20)

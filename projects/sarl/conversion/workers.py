@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -41,10 +40,13 @@ def map_in_order(
     if workers <= 1:
         yield from progress_bar(map(function, items), **bar)
         return
-    # A fork needs no second import of torch; elsewhere it is not safe.
-    context = multiprocessing.get_context(
-        'fork' if sys.platform == 'linux' else 'spawn'
-    )
+    # A plain fork inherits locks of OpenCV's and torch's threads that nobody holds.
+    if 'forkserver' in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context('forkserver')
+        # Imported once, not by every worker.
+        context.set_forkserver_preload([__name__])
+    else:
+        context = multiprocessing.get_context('spawn')
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         try:

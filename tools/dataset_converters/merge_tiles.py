@@ -1,0 +1,48 @@
+"""Merge detections on the tiles of dota2coco.py to detections on whole scenes."""
+
+import argparse
+import os
+from pathlib import Path
+
+from sarl.conversion.merge import merge_files
+from sarl.engine import launch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        '--tiles', required=True, type=Path, help='annotations.json of dota2coco.py'
+    )
+    parser.add_argument(
+        '--dt', required=True, type=Path, help='COCO-format detections on the tiles'
+    )
+    parser.add_argument(
+        '--out', required=True, type=Path, help='JSON file of detections to write'
+    )
+    parser.add_argument(
+        '--iou',
+        type=float,
+        default=0.5,
+        help='lowest IoU of one object in two tiles, where both see it',
+    )
+    parser.add_argument(
+        '--dota', type=Path, help="folder for the files of DOTA's evaluation server"
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes')
+    args = parser.parse_args()
+    launch.check_writable(args.out.parent, '--out')
+    if args.dota:
+        launch.check_writable(args.dota, '--dota')
+    on_tiles, on_scenes, scenes = merge_files(
+        args.tiles, args.dt, args.out, args.iou, args.dota, args.workers
+    )
+    print(
+        f'{args.out}: {on_scenes} detections on {scenes} scenes from {on_tiles} on '
+        f'tiles; their ground truth is {args.tiles.parent / "scenes.json"}'
+    )
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
