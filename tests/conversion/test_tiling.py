@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sarl.conversion import tiling
 from sarl.conversion.tiling import (
     PADDING,
     Tiling,
@@ -146,12 +145,7 @@ def test_cut_tile_rescales_the_window(pixels):
     assert cut_tile(Image.fromarray(pixels), Window(0, 0, 20, 2.0), 40).shape[0] == 40
 
 
-@pytest.mark.parametrize('package', ['isal', None])
-def test_png_is_lossless(pixels, tmp_path, monkeypatch, package):
-    if package is None:
-        monkeypatch.setattr(tiling, 'isal_zlib', None)
-    else:
-        pytest.importorskip(package)
+def test_png_is_lossless(pixels, tmp_path):
     path = tmp_path / 'tile.png'
     for image in (pixels, pixels[:1], pixels[:, :1], np.full_like(pixels, 7)):
         path.write_bytes(encode_png(image))

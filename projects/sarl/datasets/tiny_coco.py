@@ -45,6 +45,8 @@ class TinyCocoDataset(YOLOv5CocoDataset):
     ) -> None:
         self.bad_boxes = bad_boxes
         self.check_images = check_images
+        # MMDetection's CocoDataset has no default and ends with a KeyError.
+        kwargs.setdefault('data_prefix', dict(img=''))
         super().__init__(*args, **kwargs)
 
     def COCOAPI(self, annotation_file: str) -> StrictCOCO:  # noqa: N802
