@@ -201,6 +201,16 @@ def test_what_looks_wrong_is_said(tmp_path, monkeypatch):
     assert any('every score is 0: there are no det' in text for text in said)
 
 
+def test_other_classes_are_said_before_the_work_is_done(tmp_path):
+    truth, _ = random_case(0)
+    ann_file = tmp_path / 'truth.json'
+    ann_file.write_text(json.dumps(truth))
+    metric = AITODMetric(str(ann_file))
+    metric.dataset_meta = dict(classes=('car', 'pond', 'ship'))
+    with pytest.raises(InputError, match=r"missing in the file: \['pond'\]"):
+        metric.process({}, [sample(1, [])])
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

@@ -91,8 +91,12 @@ class DetectionMetric(BaseMetric):
                 (n,) and `labels` (n,).
 
         Raises:
-            InputError: If an image is not in the ground truth.
+            InputError: If an image or a class is not in the ground truth, or a box or
+                score is not finite.
         """
+        if not self.results:
+            # Now, not after hours of detecting.
+            self.coco.get_cat_ids(self.dataset_meta['classes'])
         for sample in data_samples:
             image_id = sample['img_id']
             if image_id not in self.coco.imgs:
