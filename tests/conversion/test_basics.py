@@ -9,6 +9,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from sarl.conversion.text_files import read_lines
 from sarl.conversion.workers import map_in_order
@@ -30,6 +31,21 @@ def test_results_come_in_order(workers):
     assert len({process for _, process in results}) <= workers
     assert (os.getpid() in {process for _, process in results}) is (workers == 1)
     assert list(map_in_order(slow_square, [], workers, 'nothing')) == []
+
+
+def test_after_the_parent_used_its_threads():
+    """Forked with OpenCV's threads running, a worker would wait for ever."""
+    cv2.setNumThreads(4)
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    cv2.GaussianBlur(noise, (0, 0), 5)
+    torch.ones(2000, 2000) @ torch.ones(2000, 2000)
+    blurred = list(map_in_order(blur, [noise] * 4, 2, 'blur'))
+    assert len(blurred) == 4
+    assert cv2.getNumThreads() == 4
+
+
+def blur(image):
+    return cv2.GaussianBlur(image, (0, 0), 5)
 
 
 @pytest.mark.parametrize('workers', [1, 2])

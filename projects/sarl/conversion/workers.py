@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,17 +41,19 @@ def map_in_order(
     if workers <= 1:
         yield from progress_bar(map(function, items), **bar)
         return
-    # A plain fork inherits locks of OpenCV's and torch's threads that nobody holds.
-    if 'forkserver' in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context('forkserver')
-        # Imported once, not by every worker.
-        context.set_forkserver_preload([__name__])
-    else:
-        context = multiprocessing.get_context('spawn')
+    # A fork needs no second import of torch; elsewhere it is not safe.
+    context = multiprocessing.get_context(
+        'fork' if sys.platform == 'linux' else 'spawn'
+    )
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        threads = cv2.getNumThreads()
         try:
-            yield from progress_bar(pool.map(function, items, chunksize=chunk), **bar)
+            # A fork inherits the locks of OpenCV's threads, which nobody would release.
+            cv2.setNumThreads(0)
+            results = pool.map(function, items, chunksize=chunk)
+            cv2.setNumThreads(threads)
+            yield from progress_bar(results, **bar)
         except BaseException:
             # Left alone, the pool would wait for the items in hand.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -61,7 +64,7 @@ def map_in_order(
 
 def _start_worker() -> None:
     """Use one thread, leave Ctrl-C to the parent, and end when the parent is killed."""
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
