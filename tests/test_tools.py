@@ -54,6 +54,19 @@ def test_train_resume_and_test(config, tool, tmp_path):
     assert isinstance(json.loads(Path(f'{prefix}.bbox.json').read_text()), list)
 
 
+def test_visdrones_scores_in_a_training(config, tool, tmp_path):
+    with config.open('a') as file:
+        file.write("""
+val_evaluator = dict(
+    _delete_=True, type='VisDroneMetric', ann_file=data_root + 'annotations/val.json'
+)
+test_evaluator = val_evaluator
+""")
+    result = tool('train.py', config, '--work-dir', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr
+    assert re.search(r'visdrone/AP: \S+ .*visdrone/coco_AP_vt: \S+', result.stdout)
+
+
 def test_amp_trains_an_optim_wrapper_in_bfloat16_on_a_cpu(config, tool, tmp_path):
     options = ['optim_wrapper.type=OptimWrapper', 'train_cfg.val_begin=2']
     result = tool(
@@ -130,7 +143,9 @@ def test_bad_data_gives_one_clear_error(config, tool, tmp_path, case, split):
 def test_unwritable_work_directory(config, tool, tmp_path):
     (tmp_path / 'file').touch()
     result = tool('train.py', config, '--work-dir', tmp_path / 'file/run')
-    assert_one_clear_error(result, 'work directory .*file/run', '--work-dir')
+    assert_one_clear_error(
+        result, 'cannot write in .*file/run.*--work-dir', '--work-dir'
+    )
 
 
 def test_missing_config_and_checkpoints(config, tool, tmp_path):

@@ -1,7 +1,6 @@
 """Score detections in COCO's result format, of any framework."""
 
 import argparse
-from pathlib import Path
 
 from sarl.datasets.coco_file import BAD_BOXES
 from sarl.engine import launch
@@ -32,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        launch.check_writable(Path(args.out).parent, '--out')
+        launch.check_output_file(args.out, '--out')
     score_files(
         args.metric,
         args.gt,

@@ -296,7 +296,7 @@ def test_one_clear_error_on_the_command_line(tmp_path, tool):
 def test_out_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['', str(tmp_path), '--out', str(tmp_path)])
     tool = runpy.run_path(str(ROOT / 'tools/dataset_converters/visdrone2coco.py'))
-    with pytest.raises(InputError, match='is a folder. Name a JSON file'):
+    with pytest.raises(InputError, match='is a folder. Name a file'):
         tool['main']()
 
 

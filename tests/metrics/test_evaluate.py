@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from coco_cases import aitod_rows, mean, pycocotools_scores, random_case
@@ -213,8 +216,23 @@ def test_errors_are_one_line(files, tool, edit, tmp_path):
     (tmp_path / 'file').touch()
     unwritable = tool(*command, '--out', tmp_path / 'file' / 'metrics.json')
     assert_one_error(unwritable, 'cannot write in .*--out')
+    (tmp_path / 'folder').mkdir()
+    folder = tool(*command, '--out', tmp_path / 'folder')
+    assert_one_error(folder, '--out .*folder is a folder. Name a file')
     edit(detections, lambda t: t[0].update(image_id=99))
     assert_one_error(tool(*command), r'dt\.json: entry \[0\] has the image_id 99')
+
+
+def test_a_reader_that_has_had_enough(files):
+    truth, detections = files
+    tool = Path(__file__).parents[2] / 'tools/evaluate.py'
+    command = [sys.executable, tool, '--metric', 'coco', '--gt', truth]
+    run = subprocess.Popen(
+        [*command, '--dt', detections], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    run.stdout.close()
+    assert run.stderr.read() == b''
+    assert run.wait(timeout=60) == 0
 
 
 def test_benchmark(tool):

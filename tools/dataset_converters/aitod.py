@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 def run_check(args: argparse.Namespace) -> bool:
     if args.out:
-        launch.check_writable(args.out.parent, '--out')
+        launch.check_output_file(args.out, '--out')
     report = check_release(args.root, args.version, args.workers)
     if args.out:
         write_json(args.out, report, indent=1)

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        launch.check_writable(args.out.parent, '--out')
+        launch.check_output_file(args.out, '--out')
     if args.plots:
         launch.check_writable(args.plots, '--plots')
     report = check_dataset(args.annotations, args.images, args.workers)

@@ -32,7 +32,7 @@ def main() -> None:
     )
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes')
     args = parser.parse_args()
-    launch.check_writable(args.out.parent, '--out')
+    launch.check_output_file(args.out, '--out')
     if args.dota:
         launch.check_writable(args.dota, '--dota')
     on_tiles, on_scenes, scenes = merge_files(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sarl.conversion.visdrone import convert
 from sarl.engine import launch
-from sarl.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,9 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.out.is_dir():
-        raise InputError(f'--out {args.out} is a folder. Name a JSON file.')
-    launch.check_writable(args.out.parent, '--out')
+    launch.check_output_file(args.out, '--out')
     print(convert(args.src, args.out, args.workers))
 
 

@@ -89,6 +89,21 @@ def check_writable(folder: str | Path, option: str = '--work-dir') -> None:
         ) from None
 
 
+def check_output_file(path: str | Path, option: str) -> None:
+    """Make sure that a file can be written, and make its folder.
+
+    Args:
+        path (str | Path): The file.
+        option (str): The option that names it.
+
+    Raises:
+        InputError: If it is a folder, or its folder cannot be made or written in.
+    """
+    if Path(path).is_dir():
+        raise InputError(f'{option} {path} is a folder. Name a file.')
+    check_writable(Path(path).parent, option)
+
+
 def enable_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 on a GPU, bfloat16 on a CPU.
 
@@ -164,7 +179,13 @@ def run_tool(main: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read the output, such as `head`, has had enough; Python flushes once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except InputError as error:
         if is_main_process():
             print(f'error: {error}', file=sys.stderr)
