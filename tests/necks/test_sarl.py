@@ -1,6 +1,8 @@
 import logging
 from pathlib import Path
 
+import mmyolo
+import onnxruntime
 import pytest
 import torch
 from mmengine.config import Config
@@ -39,11 +41,11 @@ def levels(height=96, width=128, batch=2):
     return tuple(result)
 
 
-def wake(model):
+def wake(model, std=1.0):
     """Give the relays' output projections random weights, as training does."""
     for module in model.modules():
         if isinstance(module, Relay):
-            torch.nn.init.normal_(module.project.weight)
+            torch.nn.init.normal_(module.project.weight, std=std)
     return model
 
 
@@ -130,8 +132,11 @@ def test_plain_checkpoint_loads_and_gives_the_plain_outputs(name, caplog):
     init_default_scope('mmyolo')
     plain_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('')).model
     ours_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('sarl-sal_')).model
-    torch.manual_seed(0)
-    plain, ours = MODELS.build(plain_cfg), MODELS.build(ours_cfg)
+    check_plain_checkpoint(MODELS.build(plain_cfg), MODELS.build(ours_cfg), caplog)
+
+
+def check_plain_checkpoint(plain, ours, caplog):
+    """Load the plain detector's weights: the outputs are its own, before any step."""
     plain.init_weights()
     ours.init_weights()
     for buffer_name, buffer in plain.named_buffers():
@@ -157,6 +162,80 @@ def test_plain_checkpoint_loads_and_gives_the_plain_outputs(name, caplog):
         result = ours.eval()(image, mode='tensor')
     for ours_outputs, plain_outputs in zip(result, expected, strict=True):
         torch.testing.assert_close(ours_outputs, plain_outputs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('out_indices', [(1, 2, 3, 4), (2, 3, 4)])
+def test_plain_yolox_checkpoint_loads_and_gives_the_plain_outputs(out_indices, caplog):
+    init_default_scope('mmyolo')
+    folder = Path(mmyolo.__file__).parent / '.mim/configs/yolox'
+    cfg = Config.fromfile(folder / 'yolox_tiny_fast_8xb8-300e_coco.py').model
+    plain = MODELS.build(cfg)
+    cfg.backbone.out_indices = out_indices
+    cfg.neck = dict(
+        type='SARL',
+        in_channels=[2 ** (6 + index) for index in out_indices],
+        widen_factor=cfg.neck.widen_factor,
+        neck=cfg.neck,
+    )
+    check_plain_checkpoint(plain, MODELS.build(cfg), caplog)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast(dtype):
+    model, inputs = wake(sarl()), levels()
+    expected = model(inputs)
+    with torch.autocast('cpu', dtype):
+        outputs = model(inputs)
+    sum(out.float().square().mean() for out in outputs).backward()
+    for out, full in zip(outputs, expected, strict=True):
+        assert out.dtype == dtype
+        torch.testing.assert_close(out.float(), full, rtol=0.1, atol=0.1)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_channels_last():
+    model, inputs = wake(sarl()).eval(), levels()
+    expected = model(inputs)
+    model = model.to(memory_format=torch.channels_last)
+    outputs = model([x.to(memory_format=torch.channels_last) for x in inputs])
+    for out, plain in zip(outputs, expected, strict=True):
+        assert out.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(out, plain, rtol=1e-3, atol=1e-3)
+
+
+def awake_relay():
+    """A relay with weights of the size that training gives, and levels of odd sizes."""
+    relay = Relay(16, 32, 0.25, NORM, ACT).eval()
+    torch.nn.init.normal_(relay.project.weight, std=0.1)
+    return relay, (torch.randn(1, 16, 25, 33), torch.randn(1, 32, 13, 17))
+
+
+def test_compiled():
+    relay, inputs = awake_relay()
+    with torch.no_grad():
+        out = torch.compile(relay, fullgraph=True)(*inputs)
+        torch.testing.assert_close(out, relay(*inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_onnx_gives_the_same(tmp_path):
+    model, inputs = wake(sarl(), std=0.1).eval(), levels(batch=1)
+    check_onnx(model, (inputs,), tmp_path / 'sarl.onnx')
+    relay, inputs = awake_relay()
+    check_onnx(relay, inputs, tmp_path / 'relay.onnx')
+
+
+def check_onnx(model, arguments, path):
+    torch.onnx.export(model, arguments, str(path), dynamo=False)
+    session = onnxruntime.InferenceSession(path)
+    inputs = arguments if len(arguments) > 1 else arguments[0]
+    names = [node.name for node in session.get_inputs()]
+    feed = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+    with torch.no_grad():
+        expected = model(*arguments)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for out, eager in zip(session.run(None, feed), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(out), eager, rtol=0, atol=1e-4)
 
 
 def test_own_checkpoint_round_trip():
