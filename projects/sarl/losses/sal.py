@@ -43,7 +43,8 @@ class SAL(nn.Module):
             more, depending on the form.
         floor (float): Weight, in [0, 1], that an infinitely large object keeps.
         normalize (bool): Divide by the mean weight of the positives, so that the
-            loss keeps its balance with the other losses.
+            loss keeps its balance with the other losses. The mean is over one call:
+            heads that call their loss once a level (ATSS, RetinaNet) need False.
 
     Raises:
         ValueError: If an argument is outside its range.
