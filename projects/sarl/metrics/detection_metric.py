@@ -1,6 +1,7 @@
 """What the metrics share: collecting what a detector found, of any framework."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class DetectionMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
 
+    @abstractmethod
     def score(
         self, detections: Detections, classes: Sequence[str]
     ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -75,11 +77,10 @@ class DetectionMetric(BaseMetric):
             tuple[dict[str, float], dict[str, dict[str, float]]]: The rows, and the
             rows of each class.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def described(self) -> dict:
         """What the scores depend on, for JSON."""
-        raise NotImplementedError
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the detections of a batch.
