@@ -54,6 +54,33 @@ def test_train_resume_and_test(config, tool, tmp_path):
     assert isinstance(json.loads(Path(f'{prefix}.bbox.json').read_text()), list)
 
 
+def test_adaptive_reference_is_saved_and_resumed(config, tool, tmp_path):
+    with config.open('a') as file:
+        file.write("""
+model['bbox_head']['loss_bbox'] = dict(reference='adaptive')
+custom_hooks = [dict(type='SALHook')]
+""")
+    references = []
+    for epochs, resume in ((1, ()), (2, ('--resume',))):
+        options = [
+            f'train_cfg.max_epochs={epochs}',
+            f'default_hooks.param_scheduler.max_epochs={epochs}',
+        ]
+        result = tool(
+            *('train.py', config, '--work-dir', tmp_path / 'run', *resume),
+            *('--cfg-options', *options),
+        )
+        assert result.returncode == 0, result.stderr
+        state = torch.load(tmp_path / f'run/epoch_{epochs}.pth')['state_dict']
+        references.append(state['bbox_head.loss_bbox.log_reference'].exp().item())
+        # Two iterations an epoch.
+        assert state['bbox_head.loss_bbox.num_updates'] == 2 * epochs
+    first, second = references
+    # The objects have sides of 4 to 20 px; a resumed run goes on, and slowly.
+    assert 6 < first < 30
+    assert first != second == pytest.approx(first, rel=0.1)
+
+
 def test_visdrones_scores_in_a_training(config, tool, tmp_path):
     with config.open('a') as file:
         file.write("""

@@ -107,6 +107,13 @@ def test_weight_worked_by_hand(form, size, expected):
     )
 
 
+def test_measured_by_area():
+    loss = SAL(LOSSES['mmdet iou'], 'power', floor=0, normalize=False, measure='area')
+    sizes = torch.tensor([8.0, 16, 32])
+    # 1 / (1 + (s / 16)^2)
+    assert loss.size_weight(sizes).tolist() == pytest.approx([0.8, 0.5, 0.2])
+
+
 def test_normalised_weights_have_mean_one_over_what_counts():
     loss = SAL(LOSSES['mmdet iou'])
     size = torch.tensor([4.0, 8, 16, 64, 500])
@@ -158,7 +165,10 @@ def test_extreme_boxes_and_half_precision_stay_finite():
         (dict(form='cubic'), 'cubic'),
         (dict(reference=0), 'reference'),
         (dict(reference=float('nan')), 'reference'),
+        (dict(reference='typical'), 'reference'),
         (dict(floor=1.5), 'floor'),
+        (dict(measure='width'), 'measure'),
+        (dict(momentum=0), 'momentum'),
     ],
 )
 def test_bad_arguments(kwargs, message):

@@ -7,6 +7,7 @@ reconstruction.
 """
 
 import torch
+from mmengine.dist import all_reduce
 from mmyolo.registry import MODELS
 from torch import Tensor, nn
 
@@ -22,13 +23,19 @@ FORMS = {
     'step': lambda r: 1 - ((r >= 1).to(r.dtype) + (r >= 2).to(r.dtype)) / 3,
 }
 
+# Where an adaptive reference begins, in px.
+START = 16.0
+# Calls without an update after which its hook must have been forgotten.
+MAX_CALLS = 1000
+
 
 @register_model
 class SAL(nn.Module):
     """Weigh an IoU-based box loss so that larger objects count less.
 
     The weight of an object of size s is `floor + (1 - floor) * form(s / reference)`,
-    s being `sqrt(w * h)` of its ground-truth box in pixels of the training image.
+    s being `sqrt(w * h)` of its ground-truth box in pixels of the training image; with
+    `measure='area'` it is `form((s / reference)**2)`.
 
     In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
     the loss it wraps. A head that divides boxes by the stride has to pass
@@ -39,12 +46,18 @@ class SAL(nn.Module):
         loss (dict): Config of the wrapped loss: any IoU-type loss of MMYOLO or
             MMDetection.
         form (str): 'exponential', 'power', 'logarithmic', 'step' or 'constant'.
-        reference (float): Size in px at which the form has come down by half or
-            more, depending on the form.
+        reference (float | str): Size in px at which the form has come down by half or
+            more, depending on the form. 'adaptive' makes it the geometric mean of
+            the training's positives, a running one that is saved and resumed and, in
+            distributed training, equal on all processes. It needs
+            `custom_hooks=[dict(type='SALHook')]`.
         floor (float): Weight, in [0, 1], that an infinitely large object keeps.
         normalize (bool): Divide by the mean weight of the positives, so that the
             loss keeps its balance with the other losses. The mean is over one call:
             heads that call their loss once a level (ATSS, RetinaNet) need False.
+        measure (str): 'side' compares sqrt(w * h) with the reference, 'area' w * h
+            with its square.
+        momentum (float): Share, in (0, 1], of an iteration in the adaptive reference.
 
     Raises:
         ValueError: If an argument is outside its range.
@@ -54,22 +67,75 @@ class SAL(nn.Module):
         self,
         loss: dict,
         form: str = 'exponential',
-        reference: float = 16.0,
+        reference: float | str = 16.0,
         floor: float = 0.5,
         normalize: bool = True,
+        measure: str = 'side',
+        momentum: float = 0.01,
     ) -> None:
         super().__init__()
         if form not in FORMS:
             raise ValueError(f'SAL has no form {form!r}, only {sorted(FORMS)}')
-        if not reference > 0:
-            raise ValueError(f'reference is a size in px, above 0, not {reference}')
+        adaptive = reference == 'adaptive'
+        if not adaptive and (isinstance(reference, str) or not reference > 0):
+            raise ValueError(
+                f"reference is a size in px, above 0, or 'adaptive', not {reference!r}"
+            )
+        if measure not in ('side', 'area'):
+            raise ValueError(f"measure is 'side' or 'area', not {measure!r}")
+        if not 0 < momentum <= 1:
+            raise ValueError(f'momentum is a fraction in (0, 1], not {momentum}')
         if not 0 <= floor <= 1:
             raise ValueError(f'floor is a fraction in [0, 1], not {floor}')
         self.loss = MODELS.build(loss)
         self.form = form
-        self.reference = reference
+        self.adaptive = adaptive
         self.floor = floor
         self.normalize = normalize
+        self.measure = measure
+        self.momentum = momentum
+        if adaptive:
+            self.register_buffer('log_reference', torch.tensor(START).log())
+            self.register_buffer('num_updates', torch.tensor(0))
+            # Sum of log sizes and number of positives since the last update.
+            self._seen: Tensor | float = 0.0
+            self._calls_to_come = MAX_CALLS
+        else:
+            self.fixed_reference = float(reference)
+
+    @property
+    def reference(self) -> Tensor | float:
+        """The reference size in px."""
+        return self.log_reference.exp() if self.adaptive else self.fixed_reference
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the sizes since the last call, of all processes, into the reference.
+
+        Every process has to call it as often; `SALHook` does, after each iteration.
+        Without an adaptive reference nothing happens.
+        """
+        if not self.adaptive:
+            return
+        seen = self.log_reference.new_zeros(2) + self._seen
+        all_reduce(seen)
+        self._seen, self._calls_to_come = 0.0, MAX_CALLS
+        if seen[1] > 0:
+            momentum = self.momentum if self.num_updates else 1.0
+            self.log_reference.lerp_(seen[0] / seen[1], momentum)
+            self.num_updates += 1
+
+    def _see(self, size: Tensor, counts: Tensor) -> None:
+        if self._calls_to_come == 0:
+            raise RuntimeError(
+                f"SAL's adaptive reference was not updated in {MAX_CALLS} calls. Add "
+                f"custom_hooks=[dict(type='SALHook')] to the config."
+            )
+        self._calls_to_come -= 1
+        counted = size[(counts > 0) & (size > 0)].float()
+        self._seen = self._seen + torch.stack(
+            [counted.log().sum(), counted.new_tensor(len(counted))]
+        )
 
     @torch.no_grad()
     def size_weight(self, size: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -84,11 +150,16 @@ class SAL(nn.Module):
         Returns:
             Tensor: Shape (N,), float32 or wider.
         """
-        ratio = size.to(torch.promote_types(size.dtype, torch.float32)) / self.reference
+        size = size.to(torch.promote_types(size.dtype, torch.float32))
+        ratio = size / self.reference
+        if self.measure == 'area':
+            ratio = ratio**2
         size_weight = self.floor + (1 - self.floor) * FORMS[self.form](ratio)
+        counts = torch.ones_like(size_weight) if weight is None else weight
+        if self.adaptive and self.training:
+            self._see(size, counts)
         if not self.normalize:
             return size_weight
-        counts = torch.ones_like(size_weight) if weight is None else weight
         total = counts.sum()
         if total <= 0:
             return size_weight
