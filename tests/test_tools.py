@@ -12,6 +12,9 @@ import pytest
 import torch
 from conftest import ROOT, write_coco
 
+# It lets torch load MMEngine's checkpoints.
+import sarl  # noqa: F401
+
 SCENES = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 
 
