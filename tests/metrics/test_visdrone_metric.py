@@ -8,23 +8,13 @@ import pytest
 import torch
 from coco_cases import AREAS, mean, pycocotools_scores
 
+from sarl.datasets import VisDroneDataset
 from sarl.errors import InputError
 from sarl.metrics import VisDroneMetric
 from sarl.metrics.score_files import score_files
 from sarl.metrics.visdrone_toolkit import mostly_covered
 
-CLASSES = (
-    'pedestrian',
-    'people',
-    'bicycle',
-    'car',
-    'van',
-    'truck',
-    'tricycle',
-    'awning-tricycle',
-    'bus',
-    'motor',
-)
+CLASSES = VisDroneDataset.METAINFO['classes']
 CAR, VAN, REGION, OTHERS = 4, 5, 0, 11
 OFFICIAL = ('AP', 'AP50', 'AP75', 'AR1', 'AR10', 'AR100', 'AR500')
 

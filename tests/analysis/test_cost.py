@@ -1,0 +1,49 @@
+"""What SARL may cost, and the benchmark that tells."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from sarl.analysis import count_parameters, flops, forward_ms
+
+BENCHMARK = Path(__file__).parents[2] / 'tools/benchmarks/cost.py'
+
+
+def test_flops_of_a_convolution_by_hand():
+    model = nn.Conv2d(3, 8, 3, padding=1, bias=False).eval()
+    assert count_parameters(model) == 3 * 8 * 9
+    assert flops(model, torch.rand(1, 3, 10, 20)) == 3 * 8 * 9 * 10 * 20
+
+
+def test_every_model_is_timed():
+    models = [nn.Conv2d(3, 8, 3).eval(), nn.Conv2d(3, 8, 5).eval()]
+    times = forward_ms(models, torch.rand(1, 3, 20, 20), repeats=3)
+    assert len(times) == 2
+    assert min(times) > 0
+
+
+@pytest.mark.parametrize('name', ['YOLOv5-s', 'YOLOX-s'])
+def test_the_light_setting_is_light(name):
+    """At most 5 % more parameters and 8 % more FLOPs at 640 px."""
+    init_default_scope('mmyolo')
+    benchmark = runpy.run_path(str(BENCHMARK))
+    image = torch.rand(1, 3, 640, 640)
+    plain = benchmark['build'](name, benchmark['plain'])
+    light = benchmark['build'](name, benchmark['sarl_from_stride_8'])
+    assert 1 < count_parameters(light) / count_parameters(plain) <= 1.05
+    assert 1 < flops(light, image) / flops(plain, image) <= 1.08
+
+
+def test_benchmark(tool):
+    result = tool(
+        *('benchmarks/cost.py', '--models', 'YOLOv5-n', 'YOLOX-tiny'),
+        *('--size', 64, '--repeats', 1),
+    )
+    assert result.returncode == 0, result.stderr
+    for row in ('YOLOv5-n with a P2 head', 'YOLOX-tiny + BFP'):
+        assert row in result.stdout
+    assert '+4.6 %' in result.stdout
