@@ -36,11 +36,11 @@ def ms_per_image(
     """
     for model in models:
         model.test_step(pseudo_collate([images[0]]))
-    rounds = [
+    rounds = (
         [partial(model.test_step, pseudo_collate([image])) for model in models]
         for _ in range(repeats)
         for image in images
-    ]
+    )
     return _median_ms(rounds)
 
 

@@ -14,12 +14,11 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
-from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
 from ..datasets.aitod import AITODDataset
-from ..datasets.coco_file import OUTSIDE_TOLERANCE, read_json
+from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, read_json
 from ..errors import InputError
 from ..images import SUFFIXES, image_problem, image_size
 from .workers import map_in_order
@@ -297,11 +296,7 @@ def _check_boxes(tables: dict[str, list[dict]], side: int, report: Callable) -> 
         ):
             orphans.append(item)
         if not (
-            isinstance(box, list)
-            and len(box) == 4
-            and all(isinstance(value, Real) and math.isfinite(value) for value in box)
-            and box[2] > 0
-            and box[3] > 0
+            is_box(box) and all(map(math.isfinite, box)) and box[2] > 0 and box[3] > 0
         ):
             bad.append(f'{item}: {box}')
             continue

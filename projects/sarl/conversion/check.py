@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
-from ..datasets.coco_file import OUTSIDE_TOLERANCE, read_json
+from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, read_json
 from ..errors import InputError
 from ..images import SUFFIXES, image_problem, image_size
 from .statistics import Split, split_statistics, statistics_table
@@ -419,11 +419,7 @@ def _boxed(
 
 def _box_kinds(row: dict, image: dict | None) -> Iterator[str]:
     box = row['bbox']
-    if not (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, Real) and math.isfinite(value) for value in box)
-    ):
+    if not (is_box(box) and all(map(math.isfinite, box))):
         yield 'box-form'
         return
     x, y, w, h = box

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import shapely
 
@@ -291,8 +290,6 @@ def _tile_scene(
     item: tuple[Scene, list[Window]], folder: Path, tiling: Tiling, suffix: str
 ) -> list[np.ndarray]:
     scene, windows = item
-    # The processes share the cores already.
-    cv2.setNumThreads(1)
     image = open_scene(scene.path)
     for window in windows:
         tile = cut_tile(image, window, tiling.patch)

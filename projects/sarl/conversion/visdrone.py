@@ -22,8 +22,9 @@ from .text_files import read_lines
 from .workers import map_in_order
 
 CLASSES = VisDroneDataset.METAINFO['classes']
+REGIONS, OTHERS = VisDroneDataset.IGNORED
 # By category id.
-CATEGORIES = ('ignored-regions', *CLASSES, 'others')
+CATEGORIES = (REGIONS, *CLASSES, OTHERS)
 # The last four fields of a row. Result files write -1 for the unknown.
 ALLOWED = {
     'score': (0, 1),

@@ -253,6 +253,15 @@ def _warn(message: str) -> None:
     print_log(message, 'current', logging.WARNING)
 
 
+def is_box(value: object) -> bool:
+    """Tell whether a value from a JSON file is a list of four numbers."""
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(number, int | float) for number in value)
+    )
+
+
 class _BoxProblem(NamedTuple):
     text: str
     mends: tuple[str, ...] = ('clip', 'keep')
@@ -260,11 +269,7 @@ class _BoxProblem(NamedTuple):
 
 def _box_problem(annotation: dict, image: dict) -> _BoxProblem | None:
     box = annotation['bbox']
-    if not (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, int | float) for value in box)
-    ):
+    if not is_box(box):
         return _BoxProblem('is not [x, y, width, height] in px', mends=())
     if not all(map(math.isfinite, box)):
         return _BoxProblem('is not finite', mends=())

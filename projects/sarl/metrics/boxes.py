@@ -1,6 +1,7 @@
 """Ground truth and detections as arrays, a row a box."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,11 @@ class Objects(NamedTuple):
 
     @classmethod
     def from_coco(
-        cls, coco: StrictCOCO, image_ids: Sequence, cat_ids: Sequence
+        cls,
+        coco: StrictCOCO,
+        image_ids: Sequence,
+        cat_ids: Sequence,
+        is_ignored: Callable[[dict], object] = itemgetter('iscrowd'),
     ) -> 'Objects':
         """Take the objects of some categories from an annotation file.
 
@@ -36,6 +41,7 @@ class Objects(NamedTuple):
             coco (StrictCOCO): The file.
             image_ids (Sequence): Ids of the images, in the order of their index.
             cat_ids (Sequence): Ids of the categories, in the order of their label.
+            is_ignored (Callable): Tells of an annotation whether it is to be ignored.
         """
         images = {image_id: index for index, image_id in enumerate(image_ids)}
         labels = {cat_id: index for index, cat_id in enumerate(cat_ids)}
@@ -49,7 +55,7 @@ class Objects(NamedTuple):
             np.array([labels[row['category_id']] for row in rows], np.int64),
             np.array([row['bbox'] for row in rows], np.float64).reshape(-1, 4),
             np.array([row['area'] for row in rows], np.float64),
-            np.array([row['iscrowd'] for row in rows], bool),
+            np.array([bool(is_ignored(row)) for row in rows], bool),
         )
 
     def take(self, rows: np.ndarray) -> 'Objects':

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.coco_file import StrictCOCO, read_json
+from ..datasets.coco_file import StrictCOCO, is_box, read_json
 from ..errors import InputError
 from .boxes import Detections
 
@@ -88,11 +88,7 @@ def _problem(entry: object, images: dict, labels: dict, truth: Path) -> str | No
         if not isinstance(value, int | float | str) or value not in known:
             return f'has the {key} {value!r}, {_unknown(value, known, truth)}'
     box, score = entry['bbox'], entry['score']
-    if not (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, int | float) for value in box)
-    ):
+    if not is_box(box):
         return f'has the bbox {box!r}, not [x, y, width, height] in px.'
     if not all(map(math.isfinite, box)):
         return f'has the bbox {box}, which is not finite. Did the training diverge?'

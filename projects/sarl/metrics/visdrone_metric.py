@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 import numpy as np
 from mmengine.logging import print_log
 
-from ..datasets.coco_file import StrictCOCO
 from ..errors import InputError
 from ..registry import register_metric
 from . import visdrone_toolkit
@@ -101,7 +100,9 @@ class VisDroneMetric(DetectionMetric):
         self, detections: Detections, classes: Sequence[str]
     ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         """Score detections, see `DetectionMetric.score`."""
-        objects = _objects(self.coco, self.image_ids, self.coco.get_cat_ids(classes))
+        objects = Objects.from_coco(
+            self.coco, self.image_ids, self.coco.get_cat_ids(classes), _is_ignored
+        )
         regions = Objects.from_coco(self.coco, self.image_ids, self.region_ids)
         others = Objects.from_coco(self.coco, self.image_ids, self.other_ids)
         _warn_of_order(detections)
@@ -145,15 +146,12 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace('_', '-').replace(' ', '-')
 
 
-def _objects(coco: StrictCOCO, image_ids: Sequence, cat_ids: Sequence) -> Objects:
-    objects = Objects.from_coco(coco, image_ids, cat_ids)
-    wanted = set(cat_ids)
-    ignored = [
-        bool(row['iscrowd'] or row.get('ignore') or row.get('score') == 0)
-        for row in coco.dataset['annotations']
-        if row['category_id'] in wanted
-    ]
-    return objects._replace(ignored=np.array(ignored, bool))
+def _is_ignored(annotation: dict) -> bool:
+    return bool(
+        annotation['iscrowd']
+        or annotation.get('ignore')
+        or annotation.get('score') == 0
+    )
 
 
 def _with_ignored(
