@@ -2,7 +2,6 @@
 
 import json
 import math
-import socket
 import subprocess
 import sys
 
@@ -84,9 +83,9 @@ import sarl
 from sarl.engine import SALHook
 from sarl.losses import SAL
 
-rank, port, path = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+rank, store, path = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group(
-    'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2
+    'gloo', init_method=f'file://{store}', rank=rank, world_size=2
 )
 loss = SAL(dict(type='mmdet.IoULoss'), reference='adaptive', momentum=0.5)
 runner = SimpleNamespace(model=torch.nn.Sequential(loss))
@@ -96,17 +95,19 @@ for sizes in ([[4.0, 4.0], []], [[16.0], [64.0]])[rank]:
         loss.size_weight(torch.tensor(sizes))
     SALHook().after_train_iter(runner, 0)
     references.append(loss.reference.item())
-json.dump(references, open(path, 'w'))
+with open(path, 'w') as file:
+    json.dump(references, file)
+# Neither leaves while the other needs it, or with threads of the group alive.
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
 def test_equal_on_two_processes(tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
+    store = str(tmp_path / 'store')
     paths = [tmp_path / f'{rank}.json' for rank in range(2)]
     runs = [
-        subprocess.Popen([sys.executable, '-c', WORKER, str(rank), port, str(path)])
+        subprocess.Popen([sys.executable, '-c', WORKER, str(rank), store, str(path)])
         for rank, path in enumerate(paths)
     ]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
