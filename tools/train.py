@@ -20,6 +20,17 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='checkpoint to go on from; without a value, the latest in the work dir',
     )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by the batch size, as the config's auto_scale_lr "
+        'tells',
+    )
+    parser.add_argument(
+        '--download',
+        action='store_true',
+        help='fetch pretrained weights that the config names by URL',
+    )
     return launch.parse_args(parser)
 
 
@@ -30,7 +41,9 @@ def main() -> None:
     )
     if args.amp:
         launch.enable_amp(cfg)
-    launch.train(cfg, args.resume)
+    if args.auto_scale_lr:
+        launch.enable_auto_scale_lr(cfg)
+    launch.train(cfg, args.resume, args.download)
 
 
 if __name__ == '__main__':

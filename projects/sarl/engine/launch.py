@@ -1,20 +1,26 @@
 """What the command-line tools do once their arguments are parsed."""
 
 import argparse
+import importlib.util
 import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
-from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ..errors import InputError
+from . import distributed
 from .checkpoint import check_checkpoint
+from .pretrained import check_pretrained
+
+# Seconds that the first process of a run has to report what the others also found.
+PATIENCE = 5
 
 
 def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -126,24 +132,67 @@ def enable_amp(cfg: Config) -> None:
         wrapper.type = 'AutocastOptimWrapper'
 
 
-def train(cfg: Config, resume: str | None = None) -> Runner:
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the batch size over that which it is meant for.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        InputError: If it does not tell which batch size its learning rate is for.
+    """
+    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    if not isinstance(base, int) or base < 1:
+        raise InputError(
+            '--auto-scale-lr needs the batch size, over all processes, that the '
+            "config's learning rate is meant for, and the config does not tell: "
+            '--cfg-options auto_scale_lr.base_batch_size=64'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def check_visualizer(cfg: Config) -> None:
+    """Make sure that what the visualizer needs is installed.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        InputError: If it writes for TensorBoard, which is not there.
+    """
+    backends = (cfg.get('visualizer') or {}).get('vis_backends') or []
+    if any('Tensorboard' in str(backend.get('type')) for backend in backends) and (
+        importlib.util.find_spec('tensorboard') is None
+    ):
+        raise InputError(
+            'the config has a TensorboardVisBackend, but TensorBoard is not installed. '
+            'Run `pip install tensorboard`.'
+        )
+
+
+def train(cfg: Config, resume: str | None = None, download: bool = False) -> Runner:
     """Train as the config says.
 
     Args:
         cfg (Config): From `load_config`.
         resume (str, optional): A checkpoint to go on from; 'auto' for the latest one
             in the work directory, or the start if there is none.
+        download (bool): Fetch weights that the config names by URL.
 
     Returns:
         Runner: After the training.
+
+    Raises:
+        InputError: If weights that the training starts from cannot be had.
     """
     if resume is not None:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
-    if cfg.get('load_from') and '://' not in cfg.load_from:
-        check_checkpoint(cfg.load_from)
-    runner = Runner.from_cfg(cfg)
+    check_pretrained(cfg, download)
+    check_visualizer(cfg)
+    runner = distributed.PortableRunner.from_cfg(cfg)
     runner.train()
+    distributed.leave(wait=True)
     return runner
 
 
@@ -158,14 +207,18 @@ def test(cfg: Config, checkpoint: str) -> dict[str, float]:
         dict[str, float]: The metrics.
     """
     check_checkpoint(checkpoint)
+    check_visualizer(cfg)
     cfg.load_from = checkpoint
-    return Runner.from_cfg(cfg).test()
+    metrics = distributed.PortableRunner.from_cfg(cfg).test()
+    distributed.leave(wait=True)
+    return metrics
 
 
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; end with one line where a traceback would tell a user nothing.
 
-    Bad input ends with status 1, Ctrl-C with 130.
+    Bad input ends with status 1, Ctrl-C with 130. What all processes of a run find is
+    said once.
 
     Args:
         main (Callable): The tool.
@@ -187,12 +240,29 @@ def run_tool(main: Callable[[], None]) -> None:
         # Who read the output, such as `head`, has had enough; Python flushes once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except InputError as error:
-        if is_main_process():
-            print(f'error: {error}', file=sys.stderr)
-        sys.exit(1)
-    except BaseException:
+        _fail(str(error))
+    except BaseException as error:
         # MMEngine turns an interrupt into another exception in places.
-        if not interrupted:
-            raise
-        print('\ninterrupted', file=sys.stderr)
-        sys.exit(130)
+        if interrupted:
+            if distributed.process_number() == 0:
+                print('\ninterrupted', file=sys.stderr)
+            sys.exit(130)
+        if distributed.is_lost_connection(error):
+            reason = str(error).splitlines()[0]
+            _fail(f'lost another process of the run, see what it said ({reason})')
+        raise
+    finally:
+        distributed.leave(wait=False)
+
+
+def _fail(message: str) -> None:
+    """End with status 1, and with a line unless the run's first process says the same.
+
+    When that one fails, the launcher ends the others.
+    """
+    number = distributed.process_number()
+    if number:
+        time.sleep(PATIENCE)
+        message = f'process {number}: {message}'
+    print(f'error: {message}', file=sys.stderr)
+    sys.exit(1)

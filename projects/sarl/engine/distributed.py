@@ -1,0 +1,218 @@
+"""Runs of several processes, on machines with and without a GPU."""
+
+import ctypes
+import datetime
+import os
+import signal
+import subprocess
+import sys
+from copy import deepcopy
+
+import torch
+from mmengine.device import get_device, is_cuda_available
+from mmengine.dist import all_reduce_params, barrier, get_backend, is_distributed
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper, revert_sync_batchnorm
+from mmengine.optim import _ParamScheduler
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import InputError
+
+# What launchers call a process's number, their count, and its number on its machine.
+VARIABLES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': (
+        'OMPI_COMM_WORLD_RANK',
+        'OMPI_COMM_WORLD_SIZE',
+        'OMPI_COMM_WORLD_LOCAL_RANK',
+    ),
+}
+STARTED_BY = {
+    'pytorch': 'torchrun, as by tools/dist_train.sh',
+    'slurm': 'srun',
+    'mpi': "Open MPI's mpirun",
+}
+
+
+def process_number() -> int:
+    """Tell which process of its run this one is, also before they have met."""
+    names = (names[0] for names in VARIABLES.values())
+    return int(next((os.environ[name] for name in names if name in os.environ), 0))
+
+
+def leave(wait: bool) -> None:
+    """Leave the group of processes, if there is one.
+
+    A process that ends as a member may abort, or take away what others still use.
+
+    Args:
+        wait (bool): For the others, who have to call this too. Without, after an
+            error, only gloo is left: NCCL's end may wait for processes that are gone.
+    """
+    if not is_distributed():
+        return
+    if wait:
+        barrier()
+    if wait or get_backend() == 'gloo':
+        torch.distributed.destroy_process_group()
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Tell whether an error only says that another process of the run has gone."""
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    return isinstance(error, RuntimeError) and 'gloo/transport' in str(error)
+
+
+def _check_launcher(launcher: str) -> None:
+    missing = [name for name in VARIABLES[launcher] if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {launcher} is for processes started by {STARTED_BY[launcher]}:'
+            f' the variable {missing[0]} is not set. Leave --launcher out to run one '
+            f'process.'
+        )
+    if launcher == 'pytorch' and is_cuda_available():
+        local, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+        if local >= gpus:
+            raise InputError(
+                f'this machine shows {gpus} GPU(s), too few for process {local + 1}. '
+                f'Start at most {gpus} here, or hide them (CUDA_VISIBLE_DEVICES=-1) to '
+                f'run on the CPU.'
+            )
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when torchrun is killed, which ends nothing."""
+    if sys.platform == 'linux':
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def _join_on_cpu(launcher: str, dist_cfg: dict) -> None:
+    """Join the processes where MMEngine's `init_dist` asks for a GPU."""
+    names = zip(VARIABLES['pytorch'], VARIABLES[launcher], strict=True)
+    os.environ.update({name: os.environ[source] for name, source in names})
+    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        nodes = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
+        hosts = subprocess.run(nodes, capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
+    os.environ.setdefault('MASTER_PORT', str(dist_cfg.get('port', 29500)))
+    backend, timeout = dist_cfg.get('backend', 'nccl'), dist_cfg.get('timeout')
+    torch.distributed.init_process_group(
+        'gloo' if backend == 'nccl' else backend,
+        timeout=None if timeout is None else datetime.timedelta(seconds=timeout),
+    )
+
+
+class BatchNormHook(Hook):
+    """Keep the statistics of BatchNorm equal on all processes, at their mean."""
+
+    # Before EMAHook takes them over.
+    priority = 'ABOVE_NORMAL'
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Average them."""
+        statistics = [
+            buffer
+            for module in runner.model.modules()
+            if isinstance(module, _BatchNorm) and module.track_running_stats
+            for buffer in (module.running_mean, module.running_var)
+        ]
+        all_reduce_params(statistics, op='mean')
+
+
+class PortableRunner(Runner):
+    """MMEngine's runner, for any number of processes on any machine.
+
+    - Without a GPU, processes meet by gloo. SyncBatchNorm, which runs on GPUs only,
+      becomes BatchNorm there, with statistics that are averaged over the processes.
+    - A training may be resumed on another number of processes, or with another batch
+      size: the count of iterations and schedules that were converted to iterations
+      follow the new length of an epoch.
+    """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Join the other processes."""
+        if self.distributed:
+            _check_launcher(self.launcher)
+            if self.launcher == 'pytorch':
+                _end_with_parent()
+            if get_device() == 'cpu' and not is_distributed():
+                _join_on_cpu(self.launcher, env_cfg.get('dist_cfg', {}))
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model as MMEngine does, but without the number of a GPU on a CPU."""
+        self.lacks_sync_bn = False
+        if not self.distributed or get_device() != 'cpu' or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        self.lacks_sync_bn = bool(self.cfg.pop('sync_bn', None)) or any(
+            type(module).__name__ == 'SyncBatchNorm' for module in model.modules()
+        )
+        if self.lacks_sync_bn:
+            self.logger.warning(
+                'SyncBatchNorm runs on GPUs only. On this CPU it is BatchNorm: each '
+                'process normalises its own images, and the running statistics are '
+                'averaged over the processes.'
+            )
+            model = revert_sync_batchnorm(model)
+        settings = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+        )
+        if model_wrapper_cfg is not None:
+            settings = dict(type='MMDistributedDataParallel', **model_wrapper_cfg)
+        return super().wrap_model(settings | dict(device_ids=None), model)
+
+    def register_hooks(self, *args, **kwargs) -> None:
+        """Register the config's hooks, and the one that stands in for SyncBatchNorm."""
+        super().register_hooks(*args, **kwargs)
+        if self.lacks_sync_bn:
+            self.register_hook(BatchNormHook())
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume, also where an epoch has another number of iterations now."""
+        built = self.param_schedulers
+        schedulers = built if isinstance(built, list) else []
+        fresh = deepcopy([scheduler.state_dict() for scheduler in schedulers])
+        super().resume(filename, *args, **kwargs)
+        loop = self.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop) or not self.epoch:
+            return
+        before, now = self.iter / self.epoch, len(loop.dataloader)
+        # A checkpoint from within an epoch does not tell how long its epochs were.
+        if before == now or not before.is_integer():
+            return
+        self.logger.info(
+            f'An epoch has {now} iterations here and had {before:.0f} in the '
+            f'checkpoint: going on at iteration {self.epoch * now}.'
+        )
+        loop._iter = self.epoch * now
+        configs = self.cfg.get('param_scheduler') or []
+        configs = configs if isinstance(configs, list) else [configs]
+        for config, scheduler, state in zip(configs, schedulers, fresh, strict=False):
+            if config.get('convert_to_iter_based'):
+                _go_on(scheduler, state, now / before)
+
+
+def _go_on(scheduler: _ParamScheduler, fresh: dict, ratio: float) -> None:
+    """Put a resumed schedule where it stands when epochs have changed their length.
+
+    Args:
+        scheduler (_ParamScheduler): With the checkpoint's state.
+        fresh (dict): Its state at the start of a training with the new length.
+        ratio (float): New over old length.
+    """
+    resumed = scheduler.state_dict()
+    steps = {
+        # -1 stands for a schedule that has not begun.
+        name: max(-1, round(resumed[name] * ratio))
+        for name in ('last_step', '_global_step')
+    }
+    values = {name: resumed[name] for name in ('base_values', '_last_value')}
+    scheduler.load_state_dict(fresh | values | steps)

@@ -1,0 +1,129 @@
+"""The weights that a training starts from: there, or one clear error."""
+
+import importlib.util
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from filelock import FileLock
+from mmengine.config import Config
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from ..errors import InputError
+from .checkpoint import check_checkpoint
+
+# Schemes that stand for a table of URLs by name, and MMEngine's tables.
+TABLES = {
+    'torchvision': mmengine_checkpoint.get_torchvision_models,
+    'modelzoo': mmengine_checkpoint.get_torchvision_models,
+    'open-mmlab': mmengine_checkpoint.get_external_models,
+    'openmmlab': mmengine_checkpoint.get_external_models,
+    'mmcls': mmengine_checkpoint.get_mmcls_models,
+}
+
+
+def find_pretrained(node: dict | list, place: str) -> Iterator[tuple[str, str]]:
+    """Find what initialises a model or a part of it from a file.
+
+    Args:
+        node (dict | list): A part of the config.
+        place (str): Where it is in the config, such as 'model.backbone'.
+
+    Yields:
+        tuple[str, str]: The place of the `init_cfg`, and its checkpoint.
+    """
+    children = node.items() if isinstance(node, dict) else enumerate(node)
+    for name, child in children:
+        here = f'{place}.{name}'
+        if not isinstance(child, dict | list):
+            continue
+        kind = str(child.get('type')) if isinstance(child, dict) else ''
+        if kind.split('.')[-1] in ('Pretrained', 'PretrainedInit'):
+            if isinstance(child.get('checkpoint'), str):
+                yield here, child['checkpoint']
+        else:
+            yield from find_pretrained(child, here)
+
+
+def check_pretrained(cfg: Config, download: bool = False) -> None:
+    """Make sure that all weights a training starts from are on this machine.
+
+    These are the checkpoint of every `init_cfg` of type Pretrained in the model, and
+    `load_from`.
+
+    Args:
+        cfg (Config): The config.
+        download (bool): Fetch those that it names by URL into torch's cache.
+
+    Raises:
+        InputError: If a file is missing, broken, not in the cache or not to be had.
+    """
+    found = list(find_pretrained(cfg.model, 'model'))
+    if cfg.get('load_from'):
+        found.append(('load_from', cfg.load_from))
+    for place, checkpoint in found:
+        without = f'or train without: --cfg-options {place}=None'
+        if '://' in checkpoint:
+            url = _url(checkpoint, place)
+            if url is not None:
+                _check_cached(checkpoint, url, place, without, download)
+        elif place == 'load_from' or Path(checkpoint).is_file():
+            check_checkpoint(checkpoint)
+        else:
+            raise InputError(
+                f'{checkpoint}, which {place} starts from, does not exist. Put the '
+                f'file there (docs/configs.md says where it comes from), {without}'
+            )
+
+
+def _url(checkpoint: str, place: str) -> str | None:
+    """Resolve a checkpoint's name; None where it is not fetched by HTTP."""
+    scheme, _, name = checkpoint.partition('://')
+    if scheme in ('http', 'https'):
+        return checkpoint
+    if scheme not in TABLES:
+        return None
+    if TABLES[scheme] is mmengine_checkpoint.get_torchvision_models and (
+        importlib.util.find_spec('torchvision') is None
+    ):
+        raise InputError(
+            f'{place} names {checkpoint}, which needs torchvision: install it, or name '
+            f'a file: --cfg-options {place}.checkpoint=FILE'
+        )
+    names = TABLES[scheme]()
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    if name not in names:
+        raise InputError(f'{place} names {checkpoint}: {scheme} has no {name}.')
+    return names[name] if names[name].startswith('http') else None
+
+
+def _check_cached(
+    checkpoint: str, url: str, place: str, without: str, download: bool
+) -> None:
+    name = Path(urlparse(url).path).name
+    cached = Path(torch.hub.get_dir(), 'checkpoints', name)
+    if cached.is_file():
+        return
+    if not download:
+        raise InputError(
+            f'{place} starts from {checkpoint}, which is not on this machine, and '
+            f'nothing is downloaded unasked. Add --download, put {name} into '
+            f'{cached.parent}, {without}'
+        )
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        # One process fetches, the others of its machine wait.
+        with FileLock(f'{cached}.lock'):
+            if not cached.is_file():
+                digest = torch.hub.HASH_REGEX.search(name)
+                torch.hub.download_url_to_file(
+                    url, str(cached), digest.group(1) if digest else None
+                )
+    # A digest that does not match is a RuntimeError.
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:
+        raise InputError(
+            f'{url}, which {place} starts from, cannot be fetched: {error}. Put {name} '
+            f'into {cached.parent}, {without}'
+        ) from None

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Score a checkpoint on a Slurm cluster.
+#
+#     slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [ARGUMENTS OF test.py...]
+#
+# Variables as of slurm_train.sh.
+set -euo pipefail
+
+if (($# < 4)); then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [ARGUMENTS OF test.py...]" >&2
+    exit 2
+fi
+
+tools=$(dirname -- "${BASH_SOURCE[0]}")
+exec bash "$tools/slurm_run.sh" "$1" "$2" "$tools/test.py" "$3" "$4" "${@:5}"
