@@ -72,4 +72,5 @@ default_hooks = dict(
 )
 custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+auto_scale_lr = dict(base_batch_size=_base_.train_batch_size_per_gpu)
 randomness = dict(seed=0)

@@ -1,18 +1,11 @@
 _base_ = './yolov5_n-v61_1xb16-25e_scenes.py'
 
 model = dict(
-    backbone=dict(out_indices=(1, 2, 3, 4)),  # strides 4, 8, 16, 32
+    backbone=_base_.sarl.backbone,
     neck=dict(
-        _delete_=True,
-        type='SARL',
-        in_channels=[128, 256, 512, 1024],
-        widen_factor=_base_.widen_factor,
+        **_base_.sarl.neck,
+        widen_factor=_base_.model.neck.widen_factor,
         neck=_base_.model.neck,
     ),
-    bbox_head=dict(
-        type='SALYOLOv5Head',
-        loss_bbox=dict(
-            _delete_=True, type='SAL', loss=_base_.model.bbox_head.loss_bbox
-        ),
-    ),
+    **_base_.sal,
 )

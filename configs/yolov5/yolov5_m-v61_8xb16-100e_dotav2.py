@@ -1,0 +1,5 @@
+_base_ = './yolov5_s-v61_8xb16-100e_dotav2.py'
+
+model = _base_.settings.m.model
+train_dataloader = _base_.settings.m.train_dataloader
+default_hooks = _base_.settings.m.default_hooks

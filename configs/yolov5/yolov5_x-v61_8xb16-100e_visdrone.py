@@ -1,0 +1,3 @@
+_base_ = './yolov5_m-v61_8xb16-100e_visdrone.py'
+
+model = _base_.x

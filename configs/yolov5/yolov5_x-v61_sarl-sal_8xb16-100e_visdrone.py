@@ -1,0 +1,3 @@
+_base_ = './yolov5_x-v61_sarl_8xb16-100e_visdrone.py'
+
+model = _base_.sal

@@ -1,0 +1,10 @@
+_base_ = './yolox_tiny_8xb8-100e_dotav2.py'
+
+model = dict(
+    backbone=_base_.sarl.backbone,
+    neck=dict(
+        **_base_.sarl.neck,
+        widen_factor=_base_.model.neck.widen_factor,
+        neck=_base_.model.neck,
+    ),
+)

@@ -1,0 +1,3 @@
+_base_ = './yolox_s_8xb8-100e_dotav2.py'
+
+model = _base_.x

@@ -1,0 +1,3 @@
+_base_ = './yolox_x_8xb8-100e_aitod.py'
+
+model = _base_.sal

@@ -1,0 +1,3 @@
+_base_ = './yolox_x_sarl_8xb8-100e_dotav2.py'
+
+model = _base_.sal
