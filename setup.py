@@ -22,11 +22,13 @@ def read_requirements(name):
 
 
 def mim_files():
-    """Files that `mim train sarl CONFIG` looks for in sarl/.mim."""
+    """Files that `mim train sarl CONFIG` and its like look for in sarl/.mim."""
+    paths = [ROOT / 'model-index.yml']
+    for folder in ('configs', 'tools'):
+        paths += sorted((ROOT / folder).rglob('*'))
     return [
         path.relative_to(ROOT)
-        for folder in ('configs', 'tools')
-        for path in sorted((ROOT / folder).rglob('*'))
+        for path in paths
         if path.is_file()
         and path.suffix in ('.py', '.json', '.yml', '.sh')
         and path.name not in NOT_IN_WHEEL
@@ -41,7 +43,8 @@ class BuildPy(build_py):
         for path in mim_files():
             target = Path(self.build_lib, 'sarl', '.mim', path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / path, target)
+            # With the mode: dist_train.sh is called as it is.
+            shutil.copy(ROOT / path, target)
 
     def get_source_files(self):
         # The source distribution takes its file list from here, and this
@@ -58,11 +61,16 @@ setup(
     packages=['sarl', *(f'sarl.{name}' for name in find_packages(str(PACKAGE)))],
     package_dir={'sarl': PACKAGE.as_posix()},
     python_requires='>=3.10',
-    # Neither mmcv nor torch is listed, as in mmdet and mmyolo: no index has an
-    # mmcv wheel for every torch, and pip would replace the torch that fits the
-    # machine; `mim install -r requirements/mminstall.txt` or `make setup` do it.
+    # No torch: pip would replace the one that fits the machine. No mmcv, mmengine or
+    # mmdet, as in mmdet and mmyolo: the forks have the same import names under other
+    # distribution names, and pip would install both over each other. An extra names
+    # a stack; `mim install .` takes the one that is called mim.
     install_requires=read_requirements('runtime.txt'),
-    extras_require={'dev': read_requirements('dev.txt')},
+    extras_require={
+        'mim': read_requirements('mminstall.txt'),
+        'onedl': read_requirements('onedl.txt'),
+        'dev': read_requirements('dev.txt'),
+    },
     cmdclass={'build_py': BuildPy},
     zip_safe=False,
 )

@@ -257,7 +257,7 @@ def test_second_run_waits_while_a_command_of_a_killed_one_lives(tmp_path):
 def ready(tmp_path):
     (tmp_path / 'bin').mkdir()
     (tmp_path / 'bin' / 'python').touch()
-    bootstrap.write_stamp(str(tmp_path), 'torch==2.13.0', 'cpu')
+    bootstrap.write_stamp(str(tmp_path), 'torch==2.13.0', 'official', 'cpu')
     return tmp_path
 
 
@@ -266,19 +266,20 @@ def test_ready_environment_is_left_at_once(ready):
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
-def test_other_torch_is_not_ready(ready):
-    assert bootstrap.is_ready(str(ready), 'torch==2.13.0')
-    assert not bootstrap.is_ready(str(ready), 'torch==2.12.0')
+def test_other_torch_or_stack_is_not_ready(ready):
+    assert bootstrap.is_ready(str(ready), 'torch==2.13.0', 'official')
+    assert not bootstrap.is_ready(str(ready), 'torch==2.12.0', 'official')
+    assert not bootstrap.is_ready(str(ready), 'torch==2.13.0', 'onedl')
 
 
 def test_damaged_stamp_is_not_ready(ready):
     (ready / bootstrap.STAMP).write_text('')
-    assert not bootstrap.is_ready(str(ready), 'torch==2.13.0')
+    assert not bootstrap.is_ready(str(ready), 'torch==2.13.0', 'official')
 
 
 def test_lost_python_is_not_ready(ready):
     (ready / 'bin' / 'python').unlink()
-    assert not bootstrap.is_ready(str(ready), 'torch==2.13.0')
+    assert not bootstrap.is_ready(str(ready), 'torch==2.13.0', 'official')
 
 
 def test_changed_requirements_are_not_ready(ready, tmp_path, monkeypatch):
@@ -287,28 +288,93 @@ def test_changed_requirements_are_not_ready(ready, tmp_path, monkeypatch):
     for name in ('setup.py', 'pyproject.toml', 'requirements/runtime.txt'):
         (copy / name).write_text('as before')
     monkeypatch.setattr(bootstrap, 'ROOT', str(copy))
-    before = bootstrap.digest(str(ready), 'torch')
-    assert bootstrap.digest(str(ready), 'torch') == before
+    before = bootstrap.digest(str(ready), 'torch', 'official')
+    assert bootstrap.digest(str(ready), 'torch', 'official') == before
     (copy / 'requirements' / 'runtime.txt').write_text('changed')
-    assert bootstrap.digest(str(ready), 'torch') != before
+    assert bootstrap.digest(str(ready), 'torch', 'official') != before
 
 
 def test_nvcc_that_came_later_asks_for_another_run(ready, monkeypatch):
-    bootstrap.write_stamp(str(ready), 'torch', build_mmcv.LACKS_NVCC)
+    bootstrap.write_stamp(str(ready), 'torch', 'onedl', build_mmcv.LACKS_NVCC)
     monkeypatch.setattr(build_mmcv, 'has_nvcc', lambda: False)
-    assert bootstrap.is_ready(str(ready), 'torch')
+    assert bootstrap.is_ready(str(ready), 'torch', 'onedl')
     monkeypatch.setattr(build_mmcv, 'has_nvcc', lambda: True)
-    assert not bootstrap.is_ready(str(ready), 'torch')
+    assert not bootstrap.is_ready(str(ready), 'torch', 'onedl')
 
 
 # Requirements
 
 
-def test_what_asks_for_the_other_opencv_goes_in_bare():
-    bare, full = bootstrap.read_requirements()
-    assert [line.split('==')[0] for line in bare] == ['mmengine']
-    assert 'opencv-python-headless' in full
-    assert not any(line.startswith(('mmengine', 'mmcv')) for line in full)
+@pytest.mark.parametrize(
+    ('stack', 'expected'),
+    [
+        ('official', ['mmdet==3.3.0', 'mmengine==0.10.7', 'openmim']),
+        (
+            'onedl',
+            [
+                'onedl-mmdetection==3.5.1',
+                'onedl-mmengine==0.10.12',
+                'imaug',
+                'openmim',
+            ],
+        ),
+    ],
+)
+def test_what_would_bring_the_other_opencv_goes_in_bare(stack, expected):
+    bare, full = bootstrap.read_requirements(stack)
+    assert bare == expected
+    assert {'opencv-python-headless', 'mmyolo==0.6.0'} <= set(full)
+    assert not {'opencv-python', 'opendatalab'} & set(full)
+
+
+def test_the_installed_package_asks_for_neither_stack():
+    requirements = bootstrap.read_lines('runtime.txt')
+    names = {bootstrap.package_name(line) for line in requirements}
+    stacks = bootstrap.read_lines('mminstall.txt') + bootstrap.read_lines('onedl.txt')
+    assert not names & {bootstrap.package_name(line) for line in stacks}
+
+
+# Stacks
+
+
+@pytest.mark.parametrize(
+    ('held', 'wanted'), [('official', 'onedl'), ('onedl', 'official')]
+)
+def test_other_stack_in_the_folder_is_not_overwritten(tmp_path, held, wanted):
+    names = dict(official='mmcv-2.0.1', onedl='onedl_mmcv-2.3.6')
+    site = tmp_path / 'lib/python3.11/site-packages'
+    (site / f'{names[held]}.dist-info').mkdir(parents=True)
+    (tmp_path / 'pyvenv.cfg').touch()
+    done = run_bootstrap('--venv', str(tmp_path), '--stack', wanted)
+    assert done.returncode == 1
+    assert f'holds the {held} stack' in done.stdout
+    assert_one_line(done.stdout)
+    folders = bootstrap.Environment(str(tmp_path), 'torch', held, None)
+    bootstrap.check_stack(folders)
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='no make here')
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        ([], 'official .venv'),
+        (['STACK=onedl'], 'onedl .venv-onedl'),
+        (['STACK=onedl', 'VENV=/else where'], 'onedl /else where'),
+    ],
+)
+def test_make_gives_each_stack_its_folder(tmp_path, arguments, expected):
+    echo = tmp_path / 'python'
+    echo.write_text('#!/bin/sh\necho "$3 $5"\n')
+    echo.chmod(0o755)
+    environ = {key: os.environ[key] for key in os.environ if 'MAKE' not in key}
+    done = subprocess.run(
+        ['make', '--silent', 'setup', f'PYTHON={echo}', *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environ,
+    )
+    assert (done.stdout, done.stderr) == (expected + '\n', '')
 
 
 # mmcv
@@ -316,9 +382,19 @@ def test_what_asks_for_the_other_opencv_goes_in_bare():
 
 def test_both_compilers_get_the_newer_standard(tmp_path):
     setup_file = tmp_path / 'setup.py'
-    setup_file.write_text("cxx = ['-std=c++14']\nnvcc += ['-std=c++14']\n")
-    build_mmcv.raise_cpp_standard(str(setup_file), 'c++17')
-    assert setup_file.read_text() == "cxx = ['-std=c++17']\nnvcc += ['-std=c++17']\n"
+    setup_file.write_text("cxx = ['-std=c++14']\nnvcc += ['-std=c++17']\n")
+    build_mmcv.raise_cpp_standard(str(setup_file), 'c++20')
+    assert setup_file.read_text() == "cxx = ['-std=c++20']\nnvcc += ['-std=c++20']\n"
+
+
+@pytest.mark.parametrize(
+    ('release', 'stem'),
+    [('mmcv==2.0.1', 'mmcv-2.0.1'), ('onedl-mmcv==2.3.6', 'onedl_mmcv-2.3.6')],
+)
+def test_names_of_a_release(tmp_path, release, stem):
+    assert build_mmcv.file_stem(release) == stem
+    (tmp_path / f'{stem}-cp311-cp311-linux_x86_64.whl').touch()
+    assert Path(bootstrap.only_wheel(str(tmp_path))).name.startswith(stem)
 
 
 def test_header_gets_the_flags_of_the_compile():

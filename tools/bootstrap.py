@@ -2,7 +2,8 @@
 
 Needs CPython 3.10 to 3.12 and, where no mmcv wheel fits, a C++ compiler. It may be
 interrupted and run again at any time: it continues where it stopped, and returns
-at once when nothing is left to do.
+at once when nothing is left to do. `--stack onedl` takes the maintained forks in
+place of OpenMMLab's releases, into an environment of their own.
 
 Only the standard library, and no syntax newer than Python 3.6, so that an
 unsupported Python gets as far as saying so.
@@ -36,23 +37,46 @@ BUILDER = os.path.join(ROOT, 'tools', 'build_mmcv.py')
 RECIPE = '1'
 SUPPORTED = ((3, 10), (3, 11), (3, 12))
 DEFAULT_TORCH = 'torch==2.13.0'
-MMCV = 'mmcv==2.0.1'
-BUILD_TOOLS = ['setuptools<81', 'wheel', 'ninja', 'psutil', 'numpy']
-# Both ask for opencv-python, which cannot be imported where libGL is missing; so
-# they go in without their dependencies, which are these.
-WITHOUT_DEPENDENCIES = ('mmengine', 'mmcv')
+BUILD_TOOLS = ['setuptools<81', 'wheel', 'ninja', 'packaging', 'psutil', 'numpy']
+# Some ask for opencv-python, which cannot be imported where libGL is missing, and
+# openmim for a package that wants the setuptools of 2022. So the frameworks and
+# openmim go in without their dependencies, which are these.
+WITHOUT_DEPENDENCIES = ('openmim',)
 THEIR_DEPENDENCIES = [
     'addict',
+    'click',
+    'colorama',
     'matplotlib',
+    'model-index',
     'numpy',
     'opencv-python-headless',
     'packaging',
+    'pandas',
     'Pillow',
+    'pycocotools',
     'pyyaml',
+    'requests',
     'rich',
+    'scipy',
+    'shapely',
+    'six',
+    'tabulate',
     'termcolor',
+    'terminaltables',
+    'tqdm',
     'yapf',
 ]
+
+Stack = collections.namedtuple('Stack', 'mmcv requirements venv dependencies')
+STACKS = {
+    'official': Stack('mmcv==2.0.1', 'mminstall.txt', '.venv', THEIR_DEPENDENCIES),
+    'onedl': Stack(
+        'onedl-mmcv==2.3.6',
+        'onedl.txt',
+        '.venv-onedl',
+        THEIR_DEPENDENCIES + ['imageio', 'scikit-image'],
+    ),
+}
 # In GB, measured with the CPU build of torch.
 VENV_SPACE = 2.5
 TEMPORARY_SPACE = 0.5
@@ -342,9 +366,10 @@ def run_jobs(jobs, report):
 
 
 class Environment:
-    def __init__(self, folder, torch, report):
+    def __init__(self, folder, torch, stack, report):
         self.folder = os.path.abspath(folder)
         self.torch = torch
+        self.stack = stack
         self.report = report
         self.python = self.path('bin', 'python')
         self.log = None
@@ -419,9 +444,9 @@ def claim_folder(folder):
 # The stamp
 
 
-def digest(folder, torch):
+def digest(folder, torch, stack):
     """Return a digest of everything that decides what the environment holds."""
-    parts = [RECIPE, torch, ROOT, os.path.abspath(folder)]
+    parts = [RECIPE, torch, ROOT, os.path.abspath(folder), STACKS[stack].mmcv]
     parts.append('{}.{}'.format(*sys.version_info[:2]))
     files = sorted(glob.glob(os.path.join(ROOT, 'requirements', '*.txt')))
     files += [os.path.join(ROOT, name) for name in ('setup.py', 'pyproject.toml')]
@@ -434,7 +459,7 @@ def digest(folder, torch):
     return result.hexdigest()
 
 
-def is_ready(folder, torch):
+def is_ready(folder, torch, stack):
     if not os.path.exists(os.path.join(folder, 'bin', 'python')):
         return False
     try:
@@ -442,16 +467,16 @@ def is_ready(folder, torch):
             found, kind = file.read().split()
     except (OSError, ValueError):
         return False
-    if found != digest(folder, torch):
+    if found != digest(folder, torch, stack):
         return False
     # nvcc was asked for: is it there now?
     return kind != build_mmcv.LACKS_NVCC or not build_mmcv.has_nvcc()
 
 
-def write_stamp(folder, torch, kind):
+def write_stamp(folder, torch, stack, kind):
     path = os.path.join(folder, STAMP)
     with open(path + '.partial', 'w') as file:
-        file.write(f'{digest(folder, torch)} {kind}\n')
+        file.write(f'{digest(folder, torch, stack)} {kind}\n')
     os.replace(path + '.partial', path)
 
 
@@ -479,22 +504,46 @@ def create_venv(env):
     env.run('virtual environment', [sys.executable, '-m', 'venv', env.folder])
 
 
-def read_requirements():
-    """Return the requirements to install without and with their dependencies."""
-    bare, full = [], list(THEIR_DEPENDENCIES)
-    for name in ('runtime.txt', 'dev.txt'):
-        with open(os.path.join(ROOT, 'requirements', name)) as file:
-            lines = [line.strip() for line in file]
-        for line in lines:
-            if not line or line.startswith('#'):
-                continue
-            package = re.match(r'[\w.-]+', line).group()
-            (bare if package in WITHOUT_DEPENDENCIES else full).append(line)
+def check_stack(env):
+    """Check that the other stack is not in the folder: its files have these names."""
+    for name, stack in STACKS.items():
+        pattern = package_name(stack.mmcv).replace('-', '_') + '-*.dist-info'
+        folder = glob.escape(env.path('lib'))
+        if name != env.stack and glob.glob(
+            os.path.join(folder, 'python*', 'site-packages', pattern)
+        ):
+            raise SetupError(
+                f'{env.folder} holds the {name} stack; choose another folder for the'
+                f' {env.stack} one with --venv (with make: VENV=DIR)'
+            )
+
+
+def read_lines(name):
+    with open(os.path.join(ROOT, 'requirements', name)) as file:
+        lines = [line.strip() for line in file]
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+def package_name(line):
+    return re.match(r'[\w.-]+', line).group()
+
+
+def read_requirements(stack):
+    """Return the requirements to install without and with their dependencies.
+
+    mmcv is in neither.
+    """
+    mmcv = package_name(STACKS[stack].mmcv)
+    frameworks = read_lines(STACKS[stack].requirements)
+    bare = [line for line in frameworks if package_name(line) != mmcv]
+    full = list(STACKS[stack].dependencies)
+    for line in read_lines('runtime.txt') + read_lines('dev.txt'):
+        (bare if package_name(line) in WITHOUT_DEPENDENCIES else full).append(line)
     return bare, full
 
 
 def packages_job(env):
-    bare, full = read_requirements()
+    bare, full = read_requirements(env.stack)
     return env.job(
         'packages',
         env.pip('install', '--no-deps', *bare),
@@ -506,8 +555,8 @@ def find_wheel(env):
     """Return the wheel of mmcv that an index or PIP_FIND_LINKS has, or None."""
     folder = env.path('wheels', 'found')
     shutil.rmtree(folder, ignore_errors=True)
-    command = env.pip('download', '--no-deps', '--only-binary=mmcv', MMCV)
-    command += ['--dest', folder]
+    command = env.pip('download', '--no-deps', '--only-binary=:all:')
+    command += [STACKS[env.stack].mmcv, '--dest', folder]
     status, output = env.ask(command)
     if status == 0:
         return only_wheel(folder)
@@ -517,7 +566,7 @@ def find_wheel(env):
 
 
 def only_wheel(folder):
-    wheels = glob.glob(os.path.join(glob.escape(folder), 'mmcv-*.whl'))
+    wheels = glob.glob(os.path.join(glob.escape(folder), '*mmcv-*.whl'))
     return wheels[0] if wheels else None
 
 
@@ -598,6 +647,7 @@ def build_and_install_mmcv(env, key, kind):
         check_build_tools()
         build = env.path('build', key)
         command = env.isolated(BUILDER, '--wheel-dir', wheels, '--build-dir', build)
+        command += ['--release', STACKS[env.stack].mmcv]
         env.report.step(f'mmcv has no wheel for torch {key.split("-")[1]}: building it')
         jobs.append(env.job(f'mmcv build ({kind} ops)', command))
     run_jobs(jobs, env.report)
@@ -612,6 +662,7 @@ def build_and_install_mmcv(env, key, kind):
 
 def set_up(env):
     check_venv_module()
+    check_stack(env)
     create_venv(env)
     kind = install_packages(env)
     env.run(
@@ -619,7 +670,7 @@ def set_up(env):
         env.pip('install', '--no-deps', '--no-build-isolation', '--editable', ROOT),
     )
     shutil.rmtree(env.path('build'), ignore_errors=True)
-    write_stamp(env.folder, env.torch, kind)
+    write_stamp(env.folder, env.torch, env.stack, kind)
     if kind == build_mmcv.LACKS_NVCC:
         env.report.step(
             'this machine has a GPU but no nvcc: training on the GPU needs the CUDA'
@@ -630,9 +681,20 @@ def set_up(env):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description='Make the environment of sarl.')
-    parser.add_argument('--venv', default=os.path.join(ROOT, '.venv'))
+    parser.add_argument(
+        '--stack',
+        choices=sorted(STACKS),
+        default='official',
+        help="OpenMMLab's releases or the maintained forks",
+    )
+    parser.add_argument(
+        '--venv', help='folder to make, .venv or .venv-onedl of the checkout'
+    )
     parser.add_argument('--torch', default=DEFAULT_TORCH, help='requirement for pip')
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.venv is None:
+        arguments.venv = os.path.join(ROOT, STACKS[arguments.stack].venv)
+    return arguments
 
 
 def interrupt(signal_number, frame):
@@ -647,13 +709,13 @@ def main():
         signal.signal(signal_number, interrupt)
     try:
         check_python(*this_python())
-        if is_ready(arguments.venv, arguments.torch):
+        if is_ready(arguments.venv, arguments.torch, arguments.stack):
             return 0
-        env = Environment(arguments.venv, arguments.torch, report)
+        env = Environment(arguments.venv, arguments.torch, arguments.stack, report)
         check_disk(env.folder)
         claim_folder(env.folder)
         with locked(env.folder, report) as lock:
-            if is_ready(env.folder, env.torch):
+            if is_ready(env.folder, env.torch, env.stack):
                 return 0
             env.options = process_options(clean_environ(os.environ), lock)
             log = env.path(LOG)

@@ -1,6 +1,7 @@
-"""Build a wheel of mmcv 2.0.1, with its ops, for the torch of this interpreter.
+"""Build a wheel of mmcv, with its ops, for the torch of this interpreter.
 
     python tools/build_mmcv.py --wheel-dir DIR [--build-dir DIR]
+                               [--release onedl-mmcv==2.3.6]
 
 No index has a wheel of mmcv for every torch, and the sources need help with a
 recent one: they ask for C++14 where torch wants C++17, and every one of the 77
@@ -22,8 +23,7 @@ import sysconfig
 import tarfile
 import tempfile
 
-VERSION = '2.0.1'
-WHEEL_PATTERN = f'mmcv-{VERSION}-*.whl'
+DEFAULT_RELEASE = 'mmcv==2.0.1'
 HEADER = os.path.join('mmcv', 'ops', 'csrc', 'common', 'pytorch_cpp_helper.hpp')
 # What one compiler process takes at most, with torch's headers.
 MEMORY_PER_JOB = 2.3e9
@@ -139,24 +139,29 @@ def available_memory():
 # The sources
 
 
-def fetch_sources(build_dir):
+def file_stem(release):
+    """Return how the names of a release's files begin: `onedl_mmcv-2.3.6`."""
+    return release.replace('-', '_').replace('==', '-')
+
+
+def fetch_sources(release, build_dir):
     """Download and unpack the sources unless an earlier run did; return the folder."""
-    folder = os.path.join(build_dir, 'mmcv-' + VERSION)
+    folder = os.path.join(build_dir, file_stem(release))
     if os.path.isdir(folder):
         return folder
     # Build isolation would fetch a setuptools that has no pkg_resources any more.
     command = [sys.executable, '-I', '-m', 'pip', 'download', '--no-deps']
-    command += ['--no-build-isolation', '--no-binary=mmcv', 'mmcv==' + VERSION]
+    command += ['--no-build-isolation', '--no-binary=:all:', release]
     done = subprocess.run(command + ['--dest', build_dir])
     if done.returncode:
-        raise BuildError('pip could not download the sources of mmcv ' + VERSION)
+        raise BuildError('pip could not download the sources of ' + release)
     (archive,) = glob.glob(os.path.join(build_dir, '*.tar.gz'))
     # A half unpacked folder must never pass for the whole.
     partial = folder + '.partial'
     shutil.rmtree(partial, ignore_errors=True)
     with tarfile.open(archive) as file:
         file.extractall(partial)
-    sources = os.path.join(partial, 'mmcv-' + VERSION)
+    sources = os.path.join(partial, file_stem(release))
     raise_cpp_standard(os.path.join(sources, 'setup.py'), cpp_standard())
     os.rename(sources, folder)
     os.rmdir(partial)
@@ -174,11 +179,11 @@ def cpp_standard():
 
 
 def raise_cpp_standard(setup_file, standard):
-    """Replace C++14 in mmcv's setup.py, for the C++ compiler and for nvcc."""
+    """Replace the standard in mmcv's setup.py, for the C++ compiler and for nvcc."""
     with open(setup_file) as file:
         text = file.read()
     with open(setup_file, 'w') as file:
-        file.write(text.replace('-std=c++14', '-std=' + standard))
+        file.write(re.sub(r'-std=c\+\+\d\d', '-std=' + standard, text))
 
 
 # The compiler wrapper: build_wheel sets CXX to a script that comes back to this
@@ -285,20 +290,20 @@ def build_environment(build_dir, compiler, header, kind):
     return environ
 
 
-def build_wheel(wheel_dir, build_dir):
+def build_wheel(release, wheel_dir, build_dir):
     check_python_headers()
     compiler = find_compiler()
     os.makedirs(build_dir, exist_ok=True)
-    sources = fetch_sources(build_dir)
+    sources = fetch_sources(release, build_dir)
     header = os.path.join(sources, HEADER)
     forget_interrupted_header(header)
     environ = build_environment(build_dir, compiler, header, ops_kind())
     dist = os.path.join(build_dir, 'dist')
     command = [sys.executable, 'setup.py', 'bdist_wheel', '--dist-dir', dist]
     if subprocess.run(command, cwd=sources, env=environ).returncode:
-        raise BuildError(f'mmcv {VERSION} could not be built')
+        raise BuildError(release + ' could not be built')
     os.makedirs(wheel_dir, exist_ok=True)
-    (wheel,) = glob.glob(os.path.join(dist, WHEEL_PATTERN))
+    (wheel,) = glob.glob(os.path.join(dist, file_stem(release) + '-*.whl'))
     target = os.path.join(wheel_dir, os.path.basename(wheel))
     shutil.copyfile(wheel, target + '.partial')
     os.rename(target + '.partial', target)
@@ -315,6 +320,11 @@ def parse_arguments():
         '--describe', action='store_true', help='print the torch version and the ops'
     )
     parser.add_argument('--build-dir', help='folder for the sources and objects')
+    parser.add_argument(
+        '--release',
+        default=DEFAULT_RELEASE,
+        help=f'what to build, {DEFAULT_RELEASE} by default',
+    )
     return parser.parse_args()
 
 
@@ -322,6 +332,7 @@ def main():
     if sys.argv[1:2] == ['--compile-with']:
         run_compiler(sys.argv[2:])
     arguments = parse_arguments()
+    wheel_dir = os.path.abspath(arguments.wheel_dir or '')
     try:
         if arguments.describe:
             import torch
@@ -329,10 +340,10 @@ def main():
             print('described:', torch.__version__, ops_kind())
         elif arguments.build_dir:
             build_dir = os.path.abspath(arguments.build_dir)
-            print(build_wheel(os.path.abspath(arguments.wheel_dir), build_dir))
+            print(build_wheel(arguments.release, wheel_dir, build_dir))
         else:
             with tempfile.TemporaryDirectory() as build_dir:
-                print(build_wheel(os.path.abspath(arguments.wheel_dir), build_dir))
+                print(build_wheel(arguments.release, wheel_dir, build_dir))
     except BuildError as error:
         sys.exit(f'error: {error}')
     except ModuleNotFoundError as error:

@@ -5,13 +5,15 @@ MMDetection, and lets torch >= 2.6 load MMEngine's checkpoints safely.
 """
 
 try:
-    import mmdet  # noqa: F401
-    import mmyolo  # noqa: F401
+    from .compat import import_frameworks
+
+    import_frameworks()
 except (ImportError, AssertionError) as error:
     raise ImportError(
-        f'sarl needs mmyolo, mmdet and mmcv >= 2.0.0, < 2.1.0 with its ops, but '
+        f'sarl needs mmdet, mmyolo and an mmcv with its ops that go together, but '
         f'importing them failed: {error}. Run `make setup` in the repository, or '
-        f'`mim install "mmcv>=2.0.0,<2.1.0"` for a torch that has mmcv wheels.'
+        f'`mim install "mmcv>=2.0.0,<2.1.0" mmdet==3.3.0` for a torch that has mmcv '
+        f'wheels; docs/install.md lists the versions.'
     ) from error
 
 from . import datasets, engine, heads, losses, metrics, necks
