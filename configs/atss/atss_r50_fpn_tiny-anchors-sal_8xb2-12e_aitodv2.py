@@ -1,0 +1,3 @@
+_base_ = './atss_r50_fpn_tiny-anchors_8xb2-12e_aitodv2.py'
+
+model = _base_.sal

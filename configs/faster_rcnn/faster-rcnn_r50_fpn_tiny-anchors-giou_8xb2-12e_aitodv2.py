@@ -1,0 +1,3 @@
+_base_ = './faster-rcnn_r50_fpn_tiny-anchors_8xb2-12e_aitodv2.py'
+
+model = _base_.giou_head

@@ -1,0 +1,3 @@
+_base_ = './faster-rcnn_r50_fpn_tiny-anchors_8xb2-12e_visdrone.py'
+
+model = dict(neck=dict(**_base_.sarl, neck=_base_.model.neck))

@@ -1,0 +1,3 @@
+_base_ = './fcos_r50_fpn_gn-head_sarl_8xb2-12e_dotav2.py'
+
+model = _base_.sal

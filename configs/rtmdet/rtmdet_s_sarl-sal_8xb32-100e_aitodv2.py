@@ -1,0 +1,3 @@
+_base_ = './rtmdet_s_sarl_8xb32-100e_aitodv2.py'
+
+model = _base_.sal
