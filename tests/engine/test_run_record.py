@@ -12,15 +12,52 @@ import pytest
 import torch
 from conftest import ROOT
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
+from torch.utils.data import Dataset
 
 import sarl
 from sarl.engine import launch, run_record
 from sarl.engine.run_record import annotation_files, git_state
 
 
-@HOOKS.register_module()
+class Numbers(Dataset):
+    """Six numbers, with the arguments of a data set of images."""
+
+    def __init__(self, data_root, ann_file):
+        assert Path(data_root, ann_file).is_file()
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.tensor([float(index)]))
+
+
+class Line(BaseModel):
+    """A model that is quick to train."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Linear(1, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=self.slope(torch.stack(inputs)).square().mean())
+
+    def val_step(self, data):
+        return [None]
+
+
+class NoMetric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        return {}
+
+
 class Clock(Hook):
     """An iteration takes a second, the evaluation of a batch 100; stop at one."""
 
@@ -39,7 +76,7 @@ class Clock(Hook):
 
 
 @pytest.fixture
-def train(config, tmp_path, monkeypatch):
+def train(tmp_path, monkeypatch):
     """Train for three epochs of two iterations, each with an evaluation."""
     monkeypatch.setattr(
         run_record,
@@ -50,18 +87,42 @@ def train(config, tmp_path, monkeypatch):
             strftime=lambda *_: 'a time',
         ),
     )
-
+    parts = {DATASETS: Numbers, MODELS: Line, METRICS: NoMetric, HOOKS: Clock}
+    for registry, part in parts.items():
+        monkeypatch.setitem(registry.module_dict, part.__name__, part)
+    for split in ('train', 'val'):
+        (tmp_path / f'{split}.json').write_text(split)
     runs = count()
 
-    def run(resume=None, stop_at=None, **settings):
-        cfg = launch.load_config(config, tmp_path / 'run', settings)
-        cfg.train_cfg.max_epochs = cfg.default_hooks.param_scheduler.max_epochs = 3
-        cfg.custom_hooks = [
-            dict(type='RunRecordHook'),
-            dict(type='Clock', stop_at=stop_at),
-        ]
-        # MMEngine names runs by the second, and these are quicker.
-        cfg.experiment_name = f'run {next(runs)}'
+    def run(resume=None, stop_at=None, seed=0, batch_size=3):
+        def loader(split):
+            dataset = dict(type='Numbers', data_root=f'{tmp_path}/')
+            return dict(
+                dataset=dataset | dict(ann_file=f'{split}.json'),
+                batch_size=batch_size,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=dict(type='pseudo_collate'),
+            )
+
+        cfg = Config(
+            dict(
+                model=dict(type='Line'),
+                train_dataloader=loader('train'),
+                train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
+                optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+                val_dataloader=loader('val'),
+                val_cfg=dict(),
+                val_evaluator=dict(type='NoMetric'),
+                custom_hooks=[
+                    dict(type='mmdet.RunRecordHook'),
+                    dict(type='Clock', stop_at=stop_at),
+                ],
+                randomness=dict(seed=seed),
+                work_dir=str(tmp_path / 'run'),
+                # MMEngine names runs by the second, and these are quicker.
+                experiment_name=f'run {next(runs)}',
+            )
+        )
         launch.train(cfg, resume)
         return read(tmp_path / 'run')
 
@@ -72,7 +133,7 @@ def read(work_dir):
     return json.loads((work_dir / 'run.json').read_text())
 
 
-def test_a_record_tells_what_was_trained_on_what(train, coco_folder):
+def test_a_record_tells_what_was_trained_on_what(train, tmp_path):
     record = train()
     assert record['finished'] is True
     assert record['training_seconds'] == 6
@@ -84,24 +145,17 @@ def test_a_record_tells_what_was_trained_on_what(train, coco_folder):
     assert record['versions']['sarl'] == sarl.__version__
     assert record['versions']['torch'] == torch.__version__
     assert record['versions']['mmengine'] == mmengine.__version__
-    assert record['device'].endswith('threads') != torch.cuda.is_available()
-    for split, name in dict(train='train', val='val', test='val').items():
-        path = coco_folder / f'annotations/{name}.json'
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        assert record['data'][split] == {str(path): digest}
-
-
-def test_a_seed_left_to_chance_is_recorded_and_kept_on_resume(train, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(stop_at=3, **{'randomness.seed': None})
-    seed = read(tmp_path / 'run')['seed']
-    assert isinstance(seed, int)
-    assert train(resume='auto', **{'randomness.seed': None})['seed'] == seed
+    assert ('thread' in record['device']) != torch.cuda.is_available()
+    for split in ('train', 'val'):
+        path = f'{tmp_path}/{split}.json'
+        digest = hashlib.sha256(split.encode()).hexdigest()
+        assert record['data'][split] == {path: digest}
+    assert record['data']['test'] == {}
 
 
 def test_time_survives_resume_and_lost_iterations_do_not_count(train, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(stop_at=3)
+        train(stop_at=3, seed=None)
     stopped = read(tmp_path / 'run')
     assert stopped['finished'] is False
     # Epoch 1 has a checkpoint; the third iteration is lost.
@@ -109,23 +163,26 @@ def test_time_survives_resume_and_lost_iterations_do_not_count(train, tmp_path):
     assert stopped['earlier_sessions'] == []
 
     with pytest.raises(KeyboardInterrupt):
-        train(resume='auto', stop_at=5)
+        train(resume='auto', stop_at=5, seed=None)
     assert read(tmp_path / 'run')['training_seconds'] == 4
 
-    resumed = train(resume='auto', **{'train_dataloader.batch_size': 2})
-    # One iteration more in the last epoch, of a smaller batch.
+    resumed = train(resume='auto', seed=None, batch_size=2)
+    # The last epoch has three iterations, of a smaller batch.
     assert resumed['training_seconds'] == 7
     assert resumed['finished'] is True
     sessions = [*resumed['earlier_sessions'], resumed]
     assert [session['training_seconds'] for session in sessions] == [2, 4, 7]
     assert [session['batch_size'] for session in sessions] == [3, 3, 2]
     assert all('earlier_sessions' not in session for session in sessions[:-1])
+    # Drawn at the start, and kept
+    assert {session['seed'] for session in sessions} == {stopped['seed']}
+    assert isinstance(stopped['seed'], int)
 
     # The same work directory, from the start again
     with pytest.raises(KeyboardInterrupt):
         train(stop_at=0)
-    assert read(tmp_path / 'run')['training_seconds'] == 0
-    assert read(tmp_path / 'run')['earlier_sessions'] == []
+    again = read(tmp_path / 'run')
+    assert (again['training_seconds'], again['earlier_sessions']) == (0, [])
 
 
 def git(folder, *arguments):

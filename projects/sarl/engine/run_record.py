@@ -166,7 +166,8 @@ def device_name() -> str:
             if line.startswith('model name'):
                 name = line.split(':', 1)[1].strip()
                 break
-    return f'{name}, {torch.get_num_threads()} threads'
+    threads = torch.get_num_threads()
+    return f'{name}, {threads} thread{"s" * (threads > 1)}'
 
 
 def annotation_files(cfg: dict) -> Iterator[str]:
