@@ -10,7 +10,15 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmyolo.registry import MODELS
 
-from sarl.necks.sarl import SARL, Relay, space_to_depth
+from sarl.necks.relays import (
+    GateRelay,
+    MixRelay,
+    PickRelay,
+    Relay,
+    Resample,
+    space_to_depth,
+)
+from sarl.necks.sarl import SARL
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 NORM = dict(type='BN', momentum=0.03, eps=0.001)
@@ -25,6 +33,23 @@ PAFPN = dict(
     act_cfg=ACT,
 )
 CHANNELS = [16, 32, 64, 128]
+PROJECTION = dict(norm_cfg=NORM, act_cfg=ACT)
+NO_GATES = dict(type='gate', gates='none')
+# One of each relay, place, direction and way to resample.
+SETTINGS = {
+    'default': dict(),
+    'mix': dict(relay=dict(type='mix')),
+    'pick': dict(relay=dict(type='pick')),
+    'no gates': dict(relay=NO_GATES),
+    'spatial gate': dict(relay=dict(type='gate', gates='spatial')),
+    'channel gate': dict(relay=dict(type='gate', gates='channel')),
+    'after': dict(place='after'),
+    'around': dict(place='around', towards='both'),
+    'strided': dict(resample='strided_conv', towards='both'),
+}
+every_setting = pytest.mark.parametrize(
+    'setting', SETTINGS.values(), ids=SETTINGS.keys()
+)
 
 
 def sarl(in_channels=(128, 256, 512, 1024), **kwargs):
@@ -61,9 +86,10 @@ def test_space_to_depth_worked_by_hand():
     assert space_to_depth(x, (1, 1))[0, :, 0, 0].tolist() == [0, 1, 3, 4]
 
 
+@every_setting
 @pytest.mark.parametrize('in_channels', [(128, 256, 512, 1024), (256, 512, 1024)])
-def test_starts_as_the_plain_neck(in_channels):
-    model = sarl(in_channels).eval()
+def test_starts_as_the_plain_neck(in_channels, setting):
+    model = sarl(in_channels, **setting).eval()
     model.init_weights()
     inputs = levels()[-len(in_channels) :]
     for ours, plain in zip(model(inputs), model.neck(inputs[-3:]), strict=True):
@@ -71,15 +97,25 @@ def test_starts_as_the_plain_neck(in_channels):
 
 
 @pytest.mark.parametrize('size', [(96, 128), (97, 131), (33, 40)])
-@pytest.mark.parametrize('batch', [1, 2])
-def test_levels_keep_their_shapes(size, batch):
-    inputs = levels(*size, batch=batch)
-    model = wake(sarl().eval())
+@every_setting
+def test_levels_keep_their_shapes(size, setting):
+    inputs = levels(*size)
+    model = wake(sarl(**setting).eval(), std=0.1)
     captured = []
-    model.neck.forward = captured.append
-    model(inputs)
-    shapes = [tuple(level.shape) for level in captured[0]]
-    assert shapes == [tuple(level.shape) for level in inputs[1:]]
+
+    def neck(levels):
+        captured.append(levels)
+        return levels
+
+    model.neck.forward = neck
+    captured.append(model(inputs))
+    for shown in captured:
+        shapes = [tuple(level.shape) for level in shown]
+        assert shapes == [tuple(level.shape) for level in inputs[1:]]
+    # A batch of one gives what it gives in a batch.
+    one = model([level[:1] for level in inputs])
+    for alone, together in zip(one, model(inputs), strict=True):
+        torch.testing.assert_close(alone, together[:1], rtol=1e-3, atol=1e-3)
 
 
 def test_detail_is_relayed_from_level_to_level():
@@ -102,8 +138,69 @@ def test_detail_is_relayed_from_level_to_level():
         assert abs(column - (9 >> level)) <= 3
 
 
-def test_attention_is_decided_by_both_levels():
-    relay = Relay(8, 16, 0.5, NORM, ACT).eval()
+def test_detail_is_relayed_towards_the_fine():
+    """A change in one stride-32 cell reaches the stride-8 level, at its place."""
+    model = wake(sarl((256, 512, 1024), towards='fine', relay=NO_GATES).eval())
+    model.neck.forward = tuple
+    inputs = levels(128, 128, batch=1)[1:]
+    changed = [level.clone() for level in inputs]
+    changed[2][0, :, 1, 2] += 10
+    with torch.no_grad():
+        difference = (model(inputs)[0] - model(changed)[0]).abs().sum(1)[0]
+    rows, columns = difference.nonzero(as_tuple=True)
+    assert set(rows.tolist()) == {4, 5, 6, 7}
+    assert set(columns.tolist()) == {8, 9, 10, 11}
+
+
+def test_behind_the_neck_detail_skips_it():
+    model = wake(sarl(place='after', relay=NO_GATES).eval())
+    inputs = levels(128, 128, batch=1)
+    changed = [inputs[0].clone(), *inputs[1:]]
+    changed[0][0, :, 5, 9] += 10
+    with torch.no_grad():
+        for level, (before, after) in enumerate(
+            zip(model(inputs), model(changed), strict=True), start=1
+        ):
+            rows, columns = (before - after).abs().sum(1)[0].nonzero(as_tuple=True)
+            assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {
+                (5 >> level, 9 >> level)
+            }
+
+
+def test_a_cell_picks_what_is_like_it():
+    """Worked by hand: two channels, the query asks for the first one."""
+    relay = PickRelay(2, 2, 2, 'space_to_depth', act_cfg=None)
+    eye = torch.eye(2)[:, :, None, None]
+    with torch.no_grad():
+        for conv in (relay.detail.conv, relay.context.conv, relay.key, relay.query):
+            conv.weight.copy_(eye)
+            conv.bias.zero_()
+        relay.project.weight.copy_(eye)
+        fine = torch.tensor([[[[3.0, 0], [0, 0]], [[0, 5.0], [0, 0]]]])
+        coarse = torch.tensor([[[[1.0]], [[0.0]]]])
+        weights = torch.softmax(torch.tensor([3.0, 0, 0, 0]) / 2**0.5, 0)
+        expected = [1 + 3 * weights[0], 5 * weights[1]]
+        torch.testing.assert_close(relay(fine, coarse).flatten(), torch.stack(expected))
+
+
+def test_channels_are_mixed_by_likeness():
+    relay = MixRelay(1, 2, 2, 'nearest', act_cfg=None)
+    detail = torch.tensor([[[[1.0, 0]], [[0, 2.0]]]])
+    context = torch.tensor([[[[0.0, 4]], [[3.0, 0]]]])
+    # Each channel of the context is like the other one of the detail: cosine 1 and 0.
+    near, far = torch.softmax(torch.tensor([1.0, 0]), 0)
+    expected = torch.stack(
+        [
+            far * detail[0, 0] + near * detail[0, 1],
+            near * detail[0, 0] + far * detail[0, 1],
+        ]
+    )
+    torch.testing.assert_close(relay.select(detail, context)[0], expected)
+
+
+@pytest.mark.parametrize('kind', [GateRelay, MixRelay, PickRelay])
+def test_attention_is_decided_by_both_levels(kind):
+    relay = kind(8, 16, 8, 'space_to_depth', **PROJECTION).eval()
     torch.nn.init.normal_(relay.project.weight)
     fine, coarse = torch.randn(1, 8, 16, 16), torch.randn(1, 16, 8, 8)
     message = relay(fine, coarse) - coarse
@@ -113,8 +210,9 @@ def test_attention_is_decided_by_both_levels():
     assert not torch.allclose(relay(other_fine, coarse) - coarse, message)
 
 
-def test_gradients_reach_every_parameter():
-    model = wake(sarl())
+@every_setting
+def test_gradients_reach_every_parameter(setting):
+    model = wake(sarl(**setting))
     sum(out.square().mean() for out in model(levels())).backward()
     without = [
         name
@@ -151,7 +249,7 @@ def check_plain_checkpoint(plain, ours, caplog):
     missing = caplog.text.partition('missing keys in source state_dict: ')[2]
     assert missing
     assert all(
-        key.strip().startswith('neck.relays.')
+        key.strip().startswith('neck.before.')
         for key in missing.strip().split(', ')
         if key
     )
@@ -180,9 +278,10 @@ def test_plain_yolox_checkpoint_loads_and_gives_the_plain_outputs(out_indices, c
     check_plain_checkpoint(plain, MODELS.build(cfg), caplog)
 
 
+@every_setting
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast(dtype):
-    model, inputs = wake(sarl()), levels()
+def test_autocast(dtype, setting):
+    model, inputs = wake(sarl(**setting), std=0.1), levels()
     expected = model(inputs)
     with torch.autocast('cpu', dtype):
         outputs = model(inputs)
@@ -194,8 +293,9 @@ def test_autocast(dtype):
         assert parameter.grad.isfinite().all(), name
 
 
-def test_channels_last():
-    model, inputs = wake(sarl()).eval(), levels()
+@every_setting
+def test_channels_last(setting):
+    model, inputs = wake(sarl(**setting), std=0.1).eval(), levels()
     expected = model(inputs)
     model = model.to(memory_format=torch.channels_last)
     outputs = model([x.to(memory_format=torch.channels_last) for x in inputs])
@@ -206,7 +306,7 @@ def test_channels_last():
 
 def awake_relay():
     """A relay with weights of the size that training gives, and levels of odd sizes."""
-    relay = Relay(16, 32, 0.25, NORM, ACT).eval()
+    relay = GateRelay(16, 32, 8, 'space_to_depth', **PROJECTION).eval()
     torch.nn.init.normal_(relay.project.weight, std=0.1)
     return relay, (torch.randn(1, 16, 25, 33), torch.randn(1, 32, 13, 17))
 
@@ -219,10 +319,14 @@ def test_compiled():
 
 
 def test_onnx_gives_the_same(tmp_path):
-    model, inputs = wake(sarl(), std=0.1).eval(), levels(batch=1)
-    check_onnx(model, (inputs,), tmp_path / 'sarl.onnx')
     relay, inputs = awake_relay()
     check_onnx(relay, inputs, tmp_path / 'relay.onnx')
+
+
+@every_setting
+def test_onnx_of_every_setting_gives_the_same(setting, tmp_path):
+    model, inputs = wake(sarl(**setting), std=0.1).eval(), levels(batch=1)
+    check_onnx(model, (inputs,), tmp_path / 'sarl.onnx')
 
 
 def check_onnx(model, arguments, path):
@@ -250,3 +354,22 @@ def test_levels_must_fit():
         sarl((512, 1024))
     with pytest.raises(ValueError, match='out_indices'):
         sarl()(levels()[1:])
+
+
+def test_unknown_settings():
+    with pytest.raises(ValueError, match="place is .*'behind'"):
+        sarl(place='behind')
+    with pytest.raises(ValueError, match="towards is .*'down'"):
+        sarl(towards='down')
+    with pytest.raises(ValueError, match="no relay 'torch'"):
+        sarl(relay=dict(type='torch'))
+    with pytest.raises(ValueError, match="gates are .*'all'"):
+        sarl(relay=dict(type='gate', gates='all'))
+    with pytest.raises(ValueError, match="resample is .*'mean'"):
+        Resample(4, 4, 'mean')
+    with pytest.raises(ValueError, match='pick needs'):
+        sarl(relay=dict(type='pick'), towards='both')
+    with pytest.raises(ValueError, match="'fine' has no use for 1 of the levels"):
+        sarl(towards='fine')
+    with pytest.raises(ValueError, match='no out_channels'):
+        SARL([256, 512], dict(type='mmdet.BFP', in_channels=[256, 512]), place='after')

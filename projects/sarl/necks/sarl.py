@@ -3,115 +3,92 @@
 Reference: Li et al. 2025, arXiv 2511.09891. Only the abstract is public: it asks
 for "cross-scale spatial-channel attention" that enriches each layer progressively
 and lets layers share features. Everything below that sentence is our
-reconstruction.
+reconstruction, see `docs/method.md`.
 """
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmyolo.models.utils import make_divisible
 from mmyolo.registry import MODELS
 from torch import Tensor, nn
 
 from ..registry import register_model
+from .relays import RELAYS
 
 
-def space_to_depth(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Halve the resolution without losing a value.
-
-    Args:
-        x (Tensor): Features of the finer level, shape (B, C, h, w).
-        size (Sequence[int]): Height H and width W of the coarser level. A finer
-            level of odd size is padded with zeros to (2H, 2W).
-
-    Returns:
-        Tensor: Shape (B, 4C, H, W).
-    """
-    height, width = size
-    # Negative padding crops: some backbones round a halved size down, not up.
-    x = F.pad(x, (0, 2 * width - x.shape[-1], 0, 2 * height - x.shape[-2]))
-    return F.pixel_unshuffle(x, 2)
-
-
-class Relay(BaseModule):
-    """Hand the detail of a finer level to the next coarser one.
-
-    Where to relay (spatial attention) and what to relay (channel attention) are
-    each decided from both levels. The output projection starts at zero, so that
-    an untrained relay leaves the coarser level as it is.
+class RelayChain(BaseModule):
+    """Relay from level to level, each receiving what the last one has gathered.
 
     Args:
-        fine_channels (int): Channels c of the finer level.
-        coarse_channels (int): Channels C of the coarser level.
-        ratio (float): Width of the relay as a fraction of `coarse_channels`.
-        norm_cfg (dict): Normalisation of the two input projections.
-        act_cfg (dict): Activation of the two input projections.
+        channels (Sequence[int]): Of the levels, finest first.
+        givers (int): Number of finest levels that only give.
+        towards (str): 'coarse' goes from the finest level to the coarsest, 'fine' the
+            other way, 'both' to the coarsest and back.
+        relay (dict): `type`, a name in `RELAYS`, and arguments of that relay.
+        resample (str): How the way to the coarse halves the resolution, see `Resample`.
+        **kwargs: Further arguments of the relays.
+
+    Raises:
+        ValueError: If `towards` or the relay's type is unknown, or if there are levels
+            that only give and `towards` is 'fine', where they would give nothing.
     """
 
     def __init__(
         self,
-        fine_channels: int,
-        coarse_channels: int,
-        ratio: float,
-        norm_cfg: dict,
-        act_cfg: dict,
+        channels: Sequence[int],
+        givers: int,
+        towards: str,
+        relay: dict,
+        resample: str,
+        **kwargs,
     ) -> None:
         super().__init__()
-        width = make_divisible(coarse_channels, ratio)
-        projection = dict(kernel_size=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.detail = ConvModule(4 * fine_channels, width, **projection)
-        self.context = ConvModule(coarse_channels, width, **projection)
-        self.spatial = nn.Conv2d(4, 1, kernel_size=7, padding=3)
-        squeezed = max(8, width // 4)
-        self.channel = nn.Sequential(
-            nn.Conv2d(2 * width, squeezed, 1), nn.SiLU(), nn.Conv2d(squeezed, width, 1)
-        )
-        self.project = nn.Conv2d(width, coarse_channels, 1)
-        self._start_as_identity()
+        if towards not in ('coarse', 'fine', 'both'):
+            raise ValueError(f"towards is 'coarse', 'fine' or 'both', not {towards!r}")
+        if givers and towards == 'fine':
+            raise ValueError(
+                f"towards='fine' has no use for {givers} of the levels {channels}: "
+                f'leave out those that the neck does not take'
+            )
+        kwargs |= relay
+        kind = kwargs.pop('type')
+        if kind not in RELAYS:
+            raise ValueError(f'SARL has no relay {kind!r}, only {sorted(RELAYS)}')
+        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        self.to_coarse, self.to_fine = nn.ModuleList(), nn.ModuleList()
+        if towards != 'fine':
+            self.to_coarse.extend(
+                RELAYS[kind](fine, coarse, resample=resample, **kwargs)
+                for fine, coarse in pairs
+            )
+        if towards != 'coarse':
+            self.to_fine.extend(
+                RELAYS[kind](coarse, fine, resample='nearest', **kwargs)
+                for fine, coarse in pairs[givers:]
+            )
+        self.givers = givers
 
-    def init_weights(self) -> None:
-        """Initialise as configured, but start as the identity."""
-        super().init_weights()
-        self._start_as_identity()
-
-    def _start_as_identity(self) -> None:
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Enrich the coarser level.
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Enrich the levels.
 
         Args:
-            fine (Tensor): Shape (B, c, h, w).
-            coarse (Tensor): Shape (B, C, H, W), about half of (h, w).
+            levels (Sequence[Tensor]): Finest first, shapes (B, C_i, H_i, W_i).
 
         Returns:
-            Tensor: Shape (B, C, H, W).
+            list[Tensor]: Of the same shapes.
         """
-        detail = self.detail(space_to_depth(fine, coarse.shape[-2:]))
-        context = self.context(coarse)
-        # (B, 4, H, W): how strong each level is at a place, on average and at most
-        strength = torch.cat(
-            [
-                pooled
-                for level in (detail, context)
-                for pooled in (level.mean(1, keepdim=True), level.amax(1, keepdim=True))
-            ],
-            dim=1,
-        )
-        # (B, 2 * width, 1, 1)
-        content = torch.cat([detail, context], dim=1).mean((2, 3), keepdim=True)
-        where = self.spatial(strength).sigmoid()
-        what = self.channel(content).sigmoid()
-        return coarse + self.project(detail * where * what)
+        levels = list(levels)
+        for index, relay in enumerate(self.to_coarse):
+            levels[index + 1] = relay(levels[index], levels[index + 1])
+        for index, relay in reversed(list(enumerate(self.to_fine, self.givers))):
+            levels[index] = relay(levels[index + 1], levels[index])
+        return levels
 
 
 @register_model
 class SARL(BaseModule):
-    """Relay fine detail from level to level, then feed a neck.
+    """Relay fine detail from level to level, before, behind or around a neck.
 
     Each level receives what the finer one has already gathered, so detail of the
     finest level can reach every coarser one. Levels keep their shapes. Levels
@@ -124,16 +101,23 @@ class SARL(BaseModule):
     Args:
         in_channels (Sequence[int]): Channels of the backbone's levels before
             scaling, finest first.
-        neck (dict): Config of the neck that the enriched levels feed. It takes
-            the last `len(neck['in_channels'])` of them.
-        widen_factor (float): Scales `in_channels`, as in MMYOLO's necks.
-        ratio (float): Width of a relay as a fraction of the level it enriches.
+        neck (dict): Config of the neck. It takes the last `len(neck['in_channels'])`
+            of the levels.
+        widen_factor (float): Scales `in_channels` and `width`, as in MMYOLO's necks.
+        width (int): Channels, before scaling, of what is relayed: the same between
+            all levels, so that nothing is squeezed where the detail comes from.
+        place (str): 'before' enriches what the neck takes, 'after' what it returns,
+            'around' both.
+        towards (str): See `RelayChain`.
+        relay (dict): `type`: 'gate', 'mix' or 'pick'; and arguments of that relay.
+        resample (str): 'space_to_depth' or 'strided_conv'.
         norm_cfg (dict): Normalisation of the relays.
         act_cfg (dict): Activation of the relays.
         init_cfg (dict, optional): Initialisation, see MMEngine's `BaseModule`.
 
     Raises:
-        ValueError: If there are fewer levels than `neck` takes, or fewer than two.
+        ValueError: If there are fewer levels than `neck` takes, or fewer than two; if
+            an argument is unknown; if the neck's output cannot be enriched.
     """
 
     def __init__(
@@ -141,53 +125,89 @@ class SARL(BaseModule):
         in_channels: Sequence[int],
         neck: dict,
         widen_factor: float = 1.0,
-        ratio: float = 0.25,
+        width: int = 128,
+        place: str = 'before',
+        towards: str = 'coarse',
+        relay: dict = dict(type='gate'),  # noqa: B006
+        resample: str = 'space_to_depth',
         norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
         act_cfg: dict = dict(type='SiLU', inplace=True),  # noqa: B006
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_ins = len(in_channels)
         self.num_outs = len(neck['in_channels'])
-        if len(in_channels) < max(2, self.num_outs):
+        if self.num_ins < max(2, self.num_outs):
             raise ValueError(
                 f'SARL relays between at least two levels and passes {self.num_outs} '
                 f'to {neck["type"]}, but in_channels={list(in_channels)}'
             )
+        if place not in ('before', 'after', 'around'):
+            raise ValueError(f"place is 'before', 'after' or 'around', not {place!r}")
         channels = [make_divisible(c, widen_factor) for c in in_channels]
-        self.relays = nn.ModuleList(
-            Relay(fine, coarse, ratio, norm_cfg, act_cfg)
-            for fine, coarse in zip(channels[:-1], channels[1:], strict=True)
+        givers = self.num_ins - self.num_outs
+        settings = dict(
+            givers=givers,
+            towards=towards,
+            relay=relay,
+            resample=resample,
+            width=make_divisible(width, widen_factor),
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
         )
+        self.before = self.after = None
+        if place != 'after':
+            self.before = RelayChain(channels, **settings)
+        if place != 'before':
+            self.after = RelayChain(
+                [*channels[:givers], *_out_channels(neck)], **settings
+            )
         self.neck = MODELS.build(neck)
         self._register_load_state_dict_pre_hook(self._adopt_plain_neck)
 
     def _adopt_plain_neck(self, state_dict: dict, prefix: str, *_) -> None:
         keys = [key for key in state_dict if key.startswith(prefix)]
-        if any(key.startswith(f'{prefix}relays.') for key in keys):
+        ours = tuple(f'{prefix}{name}.' for name in ('before', 'after'))
+        if any(key.startswith(ours) for key in keys):
             return
         for key in keys:
             state_dict[f'{prefix}neck.{key[len(prefix) :]}'] = state_dict.pop(key)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Enrich the levels and run the neck on them.
+        """Run the relays and the neck.
 
         Args:
             inputs (Sequence[Tensor]): The backbone's levels, finest first, shapes
                 (B, C_i, H_i, W_i).
 
         Returns:
-            tuple[Tensor, ...]: What the neck returns.
+            tuple[Tensor, ...]: What the neck returns, enriched if SARL is behind it.
 
         Raises:
             ValueError: If the number of levels is not that of `in_channels`.
         """
-        if len(inputs) != len(self.relays) + 1:
+        if len(inputs) != self.num_ins:
             raise ValueError(
-                f'SARL was built for {len(self.relays) + 1} levels but got '
+                f'SARL was built for {self.num_ins} levels but got '
                 f"{len(inputs)}: the backbone's out_indices and SARL's in_channels "
                 f'must agree'
             )
-        levels = [inputs[0]]
-        for relay, coarse in zip(self.relays, inputs[1:], strict=True):
-            levels.append(relay(levels[-1], coarse))
-        return self.neck(tuple(levels[-self.num_outs :]))
+        levels = list(inputs)
+        if self.before is not None:
+            levels = self.before(levels)
+        givers = levels[: self.num_ins - self.num_outs]
+        outputs = self.neck(tuple(levels[-self.num_outs :]))
+        if self.after is None:
+            return outputs
+        return tuple(self.after([*givers, *outputs])[len(givers) :])
+
+
+def _out_channels(neck: dict) -> list[int]:
+    """Tell the channels of the levels that a neck returns, finest first."""
+    out_channels = neck.get('out_channels')
+    if out_channels is None:
+        raise ValueError(f'{neck["type"]} tells no out_channels: SARL goes before it')
+    if isinstance(out_channels, int):
+        count = neck.get('num_outs', len(neck['in_channels']))
+        out_channels = [out_channels] * count
+    return [make_divisible(c, neck.get('widen_factor', 1.0)) for c in out_channels]

@@ -1,0 +1,249 @@
+"""How one level of features hands its detail to a neighbouring one.
+
+A relay resamples its source level to the size of its target level, decides by both of
+them what of it to hand over, and adds that to the target. Its last projection starts at
+zero, so that an untrained relay leaves the target as it is.
+
+Three ways to decide, all of them ours (see `docs/method.md`):
+
+- `GateRelay`: a gate over places and a gate over channels, after CBAM (Woo et al. 2018,
+  arXiv 1807.06521) but each computed from both levels;
+- `PickRelay`: each cell of the coarser level attends to the cells that lie in it;
+- `MixRelay`: attention between the channels of the two levels, as in XCiT (El-Nouby et
+  al. 2021, arXiv 2106.09681).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+def space_to_depth(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Halve the resolution without losing a value.
+
+    Args:
+        x (Tensor): Features of the finer level, shape (B, C, h, w).
+        size (Sequence[int]): Height H and width W of the coarser level. A finer
+            level of odd size is padded with zeros to (2H, 2W).
+
+    Returns:
+        Tensor: Shape (B, 4C, H, W).
+    """
+    height, width = size
+    # Negative padding crops: some backbones round a halved size down, not up.
+    x = F.pad(x, (0, 2 * width - x.shape[-1], 0, 2 * height - x.shape[-2]))
+    return F.pixel_unshuffle(x, 2)
+
+
+class Resample(BaseModule):
+    """Bring the source of a relay to the size of its target.
+
+    Args:
+        channels (int): Of the source.
+        width (int): Channels that come out.
+        how (str): 'space_to_depth' or 'strided_conv' halve the resolution, 'nearest'
+            doubles it.
+        **conv: Normalisation and activation of the projection.
+
+    Raises:
+        ValueError: If `how` is none of them.
+    """
+
+    def __init__(self, channels: int, width: int, how: str, **conv) -> None:
+        super().__init__()
+        if how == 'strided_conv':
+            kernel = dict(kernel_size=3, stride=2, padding=1)
+            self.project = ConvModule(channels, width, **kernel, **conv)
+        elif how in ('space_to_depth', 'nearest'):
+            folded = 4 * channels if how == 'space_to_depth' else channels
+            self.project = ConvModule(folded, width, 1, **conv)
+        else:
+            raise ValueError(
+                f"resample is 'space_to_depth', 'strided_conv' or 'nearest', not "
+                f'{how!r}'
+            )
+        self.how = how
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Resample and project.
+
+        Args:
+            x (Tensor): Shape (B, channels, h, w).
+            size (Sequence[int]): Height H and width W of the target.
+
+        Returns:
+            Tensor: Shape (B, width, H, W).
+        """
+        if self.how == 'space_to_depth':
+            return self.project(space_to_depth(x, size))
+        x = self.project(x)
+        if self.how == 'nearest':
+            return F.interpolate(x, size=tuple(size), mode='nearest')
+        return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
+
+
+class Relay(BaseModule):
+    """What all relays share: the source, resampled, and a last projection from zero.
+
+    Args:
+        source (int): Channels of the level that gives.
+        target (int): Channels of the level that receives.
+        width (int): Channels of what is handed over.
+        resample (str): See `Resample`.
+        **conv: Normalisation and activation of the projections.
+    """
+
+    def __init__(
+        self, source: int, target: int, width: int, resample: str, **conv
+    ) -> None:
+        super().__init__()
+        self.detail = Resample(source, width, resample, **conv)
+        self.context = ConvModule(target, width, 1, **conv)
+        self.project = nn.Conv2d(width, target, 1)
+        self._start_as_identity()
+
+    def init_weights(self) -> None:
+        """Initialise as configured, but start as the identity."""
+        super().init_weights()
+        self._start_as_identity()
+
+    def _start_as_identity(self) -> None:
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Enrich the target.
+
+        Args:
+            source (Tensor): Shape (B, source, h, w), of about twice or half the size.
+            target (Tensor): Shape (B, target, H, W).
+
+        Returns:
+            Tensor: Shape (B, target, H, W).
+        """
+        detail = self.detail(source, target.shape[-2:])
+        return target + self.project(self.select(detail, self.context(target)))
+
+    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+        """Decide what to hand over.
+
+        Args:
+            detail (Tensor): From the source, shape (B, width, H, W).
+            context (Tensor): From the target, likewise.
+
+        Returns:
+            Tensor: Likewise.
+        """
+        raise NotImplementedError
+
+
+class GateRelay(Relay):
+    """Hand over where a spatial and what a channel gate let pass.
+
+    Args:
+        *args: Those of `Relay`.
+        gates (str): 'both', 'spatial', 'channel' or 'none'.
+        **kwargs: Those of `Relay`.
+
+    Raises:
+        ValueError: If `gates` is none of them.
+    """
+
+    def __init__(self, *args, gates: str = 'both', **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if gates not in ('both', 'spatial', 'channel', 'none'):
+            raise ValueError(
+                f"gates are 'both', 'spatial', 'channel' or 'none', not {gates!r}"
+            )
+        width = self.project.in_channels
+        self.where = self.what = None
+        if gates == 'none':
+            # Nothing is decided, and parameters without a gradient stop DDP.
+            self.context = nn.Identity()
+        if gates in ('both', 'spatial'):
+            self.where = nn.Conv2d(4, 1, kernel_size=7, padding=3)
+        if gates in ('both', 'channel'):
+            squeezed = max(8, width // 4)
+            self.what = nn.Sequential(
+                nn.Conv2d(2 * width, squeezed, 1),
+                nn.SiLU(),
+                nn.Conv2d(squeezed, width, 1),
+            )
+
+    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+        """Gate the detail, see `Relay.select`."""
+        selected = detail
+        if self.where is not None:
+            # (B, 4, H, W): how strong each level is at a place, on average and at most
+            strength = torch.cat(
+                [
+                    pooled
+                    for level in (detail, context)
+                    for pooled in (level.mean(1, True), level.amax(1, True))
+                ],
+                dim=1,
+            )
+            selected = selected * self.where(strength).sigmoid()
+        if self.what is not None:
+            # (B, 2 * width, 1, 1)
+            content = torch.cat([detail, context], dim=1).mean((2, 3), keepdim=True)
+            selected = selected * self.what(content).sigmoid()
+        return selected
+
+
+class MixRelay(Relay):
+    """Mix the channels of the detail by their likeness to those of the target.
+
+    Channels are compared over all places, so the cost grows with the number of places
+    only linearly.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.temperature = nn.Parameter(torch.ones(1))
+
+    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+        """Mix the detail, see `Relay.select`."""
+        # (B, width, H * W); in float32, since these are sums over all places
+        query = F.normalize(context.flatten(2).float(), dim=-1)
+        key = F.normalize(detail.flatten(2).float(), dim=-1)
+        likeness = query @ key.transpose(1, 2) * self.temperature
+        attention = likeness.softmax(-1).to(detail.dtype)
+        return (attention @ detail.flatten(2)).view_as(detail)
+
+
+class PickRelay(Relay):
+    """Let each cell of the coarser level pick among the four finer cells in it.
+
+    Works towards the coarser level only: `resample` must be 'space_to_depth', and says
+    that each of the four cells is seen whole.
+    """
+
+    def __init__(
+        self, source: int, target: int, width: int, resample: str, **conv
+    ) -> None:
+        if resample != 'space_to_depth':
+            raise ValueError(f"pick needs resample='space_to_depth', not {resample!r}")
+        super().__init__(source, target, width, resample, **conv)
+        self.detail = ConvModule(source, width, 1, **conv)
+        self.key = nn.Conv2d(source, width, 1)
+        self.query = nn.Conv2d(width, width, 1)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Enrich the target, see `Relay.forward`."""
+        size = target.shape[-2:]
+        # (B, width, 4, H, W)
+        detail, key = (
+            space_to_depth(cells, size).unflatten(1, (-1, 4))
+            for cells in (self.detail(source), self.key(source))
+        )
+        query = self.query(self.context(target)).unsqueeze(2)
+        likeness = (query * key).sum(1, keepdim=True) / key.shape[1] ** 0.5
+        return target + self.project((likeness.softmax(2) * detail).sum(2))
+
+
+RELAYS = dict(gate=GateRelay, mix=MixRelay, pick=PickRelay)
