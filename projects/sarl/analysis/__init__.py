@@ -1,8 +1,17 @@
-from .cost import count_parameters, flops, forward_ms, ms_per_image
+from .cost import (
+    Cost,
+    costs_of_configs,
+    count_parameters,
+    flops,
+    forward_ms,
+    ms_per_image,
+)
 from .matches import Matches, match_images
 
 __all__ = [
+    'Cost',
     'Matches',
+    'costs_of_configs',
     'count_parameters',
     'flops',
     'forward_ms',

@@ -2,13 +2,94 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
+
+from ..errors import InputError
+from ..progress import progress_bar
+
+
+@dataclass
+class Cost:
+    """What a detector costs on an image.
+
+    Args:
+        parameters (int): Their number.
+        flops (int): Of a forward pass, a multiplication and addition as one.
+        ms (float, optional): Milliseconds of a forward pass.
+    """
+
+    parameters: int
+    flops: int
+    ms: float | None = None
+
+
+def costs_of_configs(
+    cfgs: Sequence[Config], size: int, timed: bool = True, repeats: int = 20
+) -> list[Cost]:
+    """Measure the detectors of configs side by side, with random weights.
+
+    Args:
+        cfgs (Sequence[Config]): Configs of MMYOLO or MMDetection.
+        size (int): Side of the square image in px, a multiple of 32.
+        timed (bool): Whether to time forward passes, in which the detectors take
+            turns.
+        repeats (int): Timed passes.
+
+    Returns:
+        list[Cost]: A config each.
+
+    Raises:
+        InputError: If the size is no multiple of 32.
+    """
+    if size <= 0 or size % 32:
+        raise InputError(f'the image size is a multiple of 32 px, not {size}.')
+    image = torch.rand(1, 3, size, size, device=get_device())
+    models, costs = [], []
+    for cfg in progress_bar(cfgs, desc='parameters and FLOPs'):
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        model = _Forward(MODELS.build(cfg.model), size).to(image.device).eval()
+        costs.append(Cost(count_parameters(model), flops(model, image)))
+        models.append(model)
+    if timed:
+        total = len(models) * (repeats + 1)
+        with progress_bar(desc='forward passes', total=total) as bar:
+            for model in models:
+                model.register_forward_hook(_then(bar.update))
+            for cost, ms in zip(costs, forward_ms(models, image, repeats), strict=True):
+                cost.ms = ms
+    return costs
+
+
+def _then(call: Callable[[], object]) -> Callable:
+    def hook(*_) -> None:
+        call()
+
+    return hook
+
+
+class _Forward(nn.Module):
+    """A detector's forward pass; some need to be told the size of their images."""
+
+    def __init__(self, detector: nn.Module, size: int) -> None:
+        super().__init__()
+        self.detector = detector
+        sizes = ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape')
+        metainfo = dict.fromkeys(sizes, (size, size)) | dict(scale_factor=(1.0, 1.0))
+        self.samples = [DetDataSample(metainfo=metainfo)]
+
+    def forward(self, image: Tensor):
+        return self.detector(image, self.samples)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -71,7 +152,10 @@ def flops(model: nn.Module, image: Tensor) -> int:
         image (Tensor): Shape (1, 3, H, W).
     """
     with torch.inference_mode():
-        return FlopAnalyzer(model, (image,)).total()
+        analyzer = FlopAnalyzer(model, (image,))
+        # It tells each operator that it skips, such as an addition.
+        analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        return analyzer.total()
 
 
 def _median_ms(rounds: Iterable[Sequence[Callable[[], object]]]) -> list[float]:
