@@ -141,7 +141,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     Raises:
         InputError: If it does not tell which batch size its learning rate is for.
     """
-    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if not isinstance(base, int) or base < 1:
         raise InputError(
             '--auto-scale-lr needs the batch size, over all processes, that the '
