@@ -178,12 +178,13 @@ def test_no_python_headers(monkeypatch):
 # Causes of failures
 
 
-def test_unreachable_index_is_recognised():
+def test_unreachable_index_is_recognised(tmp_path):
     done = subprocess.run(
         [sys.executable, '-m', 'pip', 'download', '--retries=1', '--no-deps']
         + ['--index-url=http://127.0.0.1:9/simple', '--dest=unused', 'no-such-package'],
         capture_output=True,
         text=True,
+        cwd=tmp_path,
         env={key: os.environ[key] for key in os.environ if 'PIP_' not in key},
     )
     message = bootstrap.diagnose(done.stdout + done.stderr, 'torch')

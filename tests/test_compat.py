@@ -75,6 +75,11 @@ def test_a_child_of_mmyolos_config_is_read_before_sarl_is_imported(tmp_path):
     assert done.stdout.splitlines()[-1] == 'YOLODetector'
 
 
+def test_importing_sarl_prints_nothing():
+    done = run_python('import sarl')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
 def test_versions_that_do_not_go_together_are_named():
     done = run_python("import mmcv; mmcv.__version__ = '2.9'; import sarl")
     assert done.returncode == 1

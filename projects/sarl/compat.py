@@ -9,7 +9,8 @@ before MMYOLO; a config's `custom_imports` is early enough, since reading
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 
 import mmcv
 from mmengine.utils import digit_version
@@ -26,8 +27,10 @@ def import_frameworks() -> None:
         ImportError: If one is not installed or mmcv has no ops.
         AssertionError: If the versions do not go together.
     """
-    # Before the version changes: it has a check of its own.
-    import mmdet  # noqa: F401
+    # Before the version changes: it has a check of its own. The fork's prints that a
+    # package of its makers is missing, where a tool's own output goes.
+    with redirect_stdout(StringIO()):
+        import mmdet.datasets  # noqa: F401
 
     with accepted_version():
         import mmyolo  # noqa: F401
