@@ -13,8 +13,9 @@ from conftest import CLASSES, ROOT, write_coco
 from mmengine.config import Config
 
 from sarl.analysis import Cost, costs_of_configs
-from sarl.analysis.compare import compare
+from sarl.analysis.compare import Comparison, Row, compare
 from sarl.analysis.published import BENCHMARKS
+from sarl.analysis.runs import Run
 from sarl.analysis.tables import as_json, as_markdown
 from sarl.engine import launch
 from sarl.engine.run_record import sha256
@@ -362,6 +363,19 @@ def test_published_rows_of_the_same_data_stand_apart(make_run, dataset):
         scores |= {'coco/bbox_mAP': 0.2}
         folder = make_run(f'run {other}', scores, **setting | other)
         assert compare([folder]).benchmark is None
+
+
+@pytest.mark.parametrize(
+    ('data', 'dataset'),
+    zip(('aitod', 'aitodv2', 'dotav2', 'visdrone'), BENCHMARKS, strict=True),
+)
+@pytest.mark.parametrize(
+    'config', ['yolov5/yolov5_n-v61_8xb16-100e', 'atss/atss_r50_fpn_8xb2-12e']
+)
+def test_the_configs_are_scored_as_what_is_published(config, data, dataset):
+    cfg = Config.fromfile(ROOT / f'configs/{config}_{data}.py')
+    run = Run(Path('run'), 'name', cfg, {}, Path('log'), 'epoch 1', 'val', cfg, {})
+    assert Comparison([Row('name', [run])], {}).benchmark is BENCHMARKS[dataset]
 
 
 def test_published_rows_are_as_in_their_collection():

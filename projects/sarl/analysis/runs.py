@@ -21,7 +21,7 @@ _OF_THE_RUN = ('work_dir', 'resume', 'launcher', 'experiment_name')
 # What an evaluator may have of its own without scoring otherwise.
 _OF_THE_EVALUATOR = (
     *('ann_file', 'outfile_prefix', 'format_only', 'classwise', 'collect_device'),
-    *('backend', 'backend_args'),
+    *('backend', 'backend_args', '_scope_'),
 )
 
 
@@ -84,7 +84,11 @@ class Run:
         if isinstance(evaluators, dict):
             evaluators = [evaluators]
         return [
-            {key: evaluator[key] for key in evaluator if key not in _OF_THE_EVALUATOR}
+            {
+                key: value.split('.')[-1] if key == 'type' else value
+                for key, value in evaluator.items()
+                if key not in _OF_THE_EVALUATOR
+            }
             for evaluator in evaluators
         ]
 
