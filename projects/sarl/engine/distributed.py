@@ -62,7 +62,8 @@ def leave(wait: bool) -> None:
 
 def is_lost_connection(error: BaseException) -> bool:
     """Tell whether an error only says that another process of the run has gone."""
-    if isinstance(error, torch.distributed.DistError):
+    # torch 2.0 does not have it yet.
+    if isinstance(error, getattr(torch.distributed, 'DistError', ())):
         return True
     return isinstance(error, RuntimeError) and 'gloo/transport' in str(error)
 
@@ -101,10 +102,12 @@ def _join_on_cpu(launcher: str, dist_cfg: dict) -> None:
         hosts = subprocess.run(nodes, capture_output=True, text=True, check=True)
         os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
     os.environ.setdefault('MASTER_PORT', str(dist_cfg.get('port', 29500)))
-    backend, timeout = dist_cfg.get('backend', 'nccl'), dist_cfg.get('timeout')
+    settings = {}
+    if dist_cfg.get('timeout') is not None:
+        settings['timeout'] = datetime.timedelta(seconds=dist_cfg['timeout'])
+    backend = dist_cfg.get('backend', 'nccl')
     torch.distributed.init_process_group(
-        'gloo' if backend == 'nccl' else backend,
-        timeout=None if timeout is None else datetime.timedelta(seconds=timeout),
+        'gloo' if backend == 'nccl' else backend, **settings
     )
 
 

@@ -248,7 +248,7 @@ def run_tool(main: Callable[[], None]) -> None:
                 print('\ninterrupted', file=sys.stderr)
             sys.exit(130)
         if distributed.is_lost_connection(error):
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].split('. ')[0]
             _fail(f'lost another process of the run, see what it said ({reason})')
         raise
     finally:
