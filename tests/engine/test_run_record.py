@@ -185,6 +185,13 @@ def test_time_survives_resume_and_lost_iterations_do_not_count(train, tmp_path):
     assert (again['training_seconds'], again['earlier_sessions']) == (0, [])
 
 
+def test_the_other_processes_write_nothing(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_record, 'is_main_process', lambda: False)
+    with pytest.raises(FileNotFoundError, match=run_record.FILE_NAME):
+        train()
+    assert (tmp_path / 'run/epoch_3.pth').is_file()
+
+
 def git(folder, *arguments):
     identity = ['-c', 'user.name=a', '-c', 'user.email=a@b.c']
     subprocess.run(['git', *identity, *arguments], cwd=folder, check=True)

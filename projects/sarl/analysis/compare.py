@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -145,11 +144,15 @@ class Comparison:
         """The runs of all rows."""
         return [run for row in self.rows for run in row.runs]
 
-    @cached_property
+    @property
+    def known_benchmark(self) -> Benchmark | None:
+        """What is published for the data set, whatever its split and protocol."""
+        return BENCHMARKS.get(self.runs[0].dataset.type.split('.')[-1])
+
+    @property
     def benchmark(self) -> Benchmark | None:
         """What is published for the data and protocol of these runs."""
-        run = self.runs[0]
-        benchmark = BENCHMARKS.get(run.dataset.type.split('.')[-1])
+        run, benchmark = self.runs[0], self.known_benchmark
         if benchmark is None or run.protocol != [dict(type=benchmark.evaluator)]:
             return None
         (file,) = run.scored_data

@@ -30,6 +30,12 @@ def as_markdown(comparison: Comparison) -> str:
             _published(comparison),
             'As the sources print them, in percent; none of these was measured here.',
         ]
+    elif comparison.known_benchmark is not None:
+        known = comparison.known_benchmark
+        parts.append(
+            f'What others have published is of {known.name}, by {known.evaluator} as '
+            f'it is by default: it does not stand beside these scores.'
+        )
     return '\n\n'.join(parts) + '\n'
 
 
@@ -42,7 +48,7 @@ def as_json(comparison: Comparison) -> dict:
     benchmark = comparison.benchmark
     return dict(
         measured=[_row_as_json(comparison, row) for row in comparison.rows],
-        runs=[_run_as_json(run) for run in comparison.runs],
+        runs=[_run_as_json(run, comparison.columns) for run in comparison.runs],
         published=asdict(benchmark) if benchmark else None,
         baseline=comparison.baseline.name if comparison.baseline else None,
         setting=comparison.setting,
@@ -241,14 +247,14 @@ def _as_json(statistic: Statistic | None) -> dict | None:
     return dict(mean=statistic.mean, std=statistic.std, values=statistic.values)
 
 
-def _run_as_json(run: Run) -> dict:
+def _run_as_json(run: Run, columns: dict[str, str]) -> dict:
     return dict(
         work_dir=str(run.folder),
         config=run.name,
         seed=run.seed,
         scored=run.scored,
         scores_file=str(run.scores_file),
-        scores=run.scores,
+        scores={name: run.score(key) for name, key in columns.items()},
         training_data=run.train_data,
         scored_data=run.scored_data,
         record=run.record,
