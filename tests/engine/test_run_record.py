@@ -114,6 +114,8 @@ def train(tmp_path, monkeypatch):
                 val_cfg=dict(),
                 val_evaluator=dict(type='NoMetric'),
                 custom_hooks=[
+                    # A config and its base may both have it.
+                    dict(type='mmdet.RunRecordHook'),
                     dict(type='mmdet.RunRecordHook'),
                     dict(type='Clock', stop_at=stop_at),
                 ],

@@ -65,6 +65,8 @@ class RunRecordHook(Hook):
                 earlier_sessions=[],
             )
             if earlier:
+                # A copy: a config may have the hook twice, as its base has it.
+                earlier = dict(earlier)
                 sessions = [*earlier.pop('earlier_sessions'), earlier]
                 self.record.update(
                     training_seconds=earlier['training_seconds'],
