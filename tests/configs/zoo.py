@@ -11,11 +11,6 @@ from unittest.mock import patch
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2] / 'configs'
-PATHS = {
-    path.stem: path
-    for path in sorted(ROOT.glob('*/*.py'))
-    if path.parent.name != '_base_'
-}
 DATA = ('aitod', 'aitodv2', 'dotav2', 'visdrone')
 OURS = ('', 'sarl', 'sal', 'sarl-sal')
 ANCHORS = ('', 'tiny-anchors')
@@ -43,6 +38,13 @@ FAMILIES = {
     'fcos_r50_fpn_gn-head': dict(folder='fcos', components=OURS),
     'dino-4scale_r50': dict(folder='dino', components=('',)),
     'rtmdet_s': dict(folder='rtmdet', components=OURS, schedule='8xb32-100e'),
+}
+
+# By folder, so that a config that should not be there is found.
+PATHS = {
+    path.stem: path
+    for folder in sorted({settings['folder'] for settings in FAMILIES.values()})
+    for path in sorted((ROOT / folder).glob('*.py'))
 }
 
 
