@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from .pretrained import check_pretrained
 
 # Seconds that the first process of a run has to report what the others also found.
 PATIENCE = 5
+# Heads of MMYOLO, and ours made from them, whose losses grow with the batch.
+LOSS_BY_BATCH = re.compile(r'YOLOv[578]\w*Head$')
 
 
 def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -149,6 +152,18 @@ def enable_auto_scale_lr(cfg: Config) -> None:
             '--cfg-options auto_scale_lr.base_batch_size=64'
         )
     cfg.auto_scale_lr.enable = True
+    head, optimizer = (
+        str((part or {}).get('type'))
+        for part in (cfg.model.get('bbox_head'), cfg.optim_wrapper.get('optimizer'))
+    )
+    twice = optimizer == 'SGD' and LOSS_BY_BATCH.search(head)
+    if twice and distributed.process_number() == 0:
+        print(
+            f'warning: {head} multiplies its losses by the images of all processes, so '
+            f'that steps of SGD follow the batch size already. --auto-scale-lr counts '
+            f'it once more: leave it out here (docs/running.md).',
+            file=sys.stderr,
+        )
 
 
 def check_visualizer(cfg: Config) -> None:

@@ -1,0 +1,54 @@
+import pytest
+from mmengine.config import Config
+
+from sarl.engine import launch
+from sarl.errors import InputError
+
+
+def config(head='FCOSHead', optimizer='SGD', **kwargs):
+    return Config(
+        dict(
+            model=dict(bbox_head=dict(type=head)),
+            optim_wrapper=dict(optimizer=dict(type=optimizer)),
+            **kwargs,
+        )
+    )
+
+
+@pytest.mark.parametrize('told', [{}, dict(auto_scale_lr=dict(enable=False))])
+def test_scaled_rate_needs_a_base(told):
+    with pytest.raises(InputError, match=r'auto_scale_lr\.base_batch_size'):
+        launch.enable_auto_scale_lr(config(**told))
+
+
+@pytest.mark.parametrize(
+    ('head', 'optimizer', 'warned'),
+    [
+        ('FCOSHead', 'SGD', False),
+        ('YOLOXHead', 'SGD', False),
+        ('YOLOv5Head', 'SGD', True),
+        ('SALYOLOv7Head', 'SGD', True),
+        ('YOLOv5Head', 'AdamW', False),
+    ],
+)
+def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
+    cfg = config(head, optimizer, auto_scale_lr=dict(base_batch_size=16))
+    launch.enable_auto_scale_lr(cfg)
+    assert cfg.auto_scale_lr.enable
+    assert ('counts it once more' in capsys.readouterr().err) == warned
+
+
+def test_an_error_is_said_once_and_not_by_all(monkeypatch, capsys):
+    def fail():
+        raise InputError('no such data')
+
+    waited = []
+    monkeypatch.setattr(launch.time, 'sleep', waited.append)
+    for number, said in ((0, 'error: no such data'), (3, 'error: process 3: no such')):
+        monkeypatch.setenv('RANK', str(number))
+        with pytest.raises(SystemExit) as end:
+            launch.run_tool(fail)
+        assert end.value.code == 1
+        assert said in capsys.readouterr().err
+    # The first one's error is there before others say anything.
+    assert len(waited) == 1
