@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sarl.conversion.png import encode_png
 from sarl.conversion.tiling import (
     PADDING,
     Tiling,
     Window,
     cut_tile,
-    encode_jpg,
-    encode_png,
+    jpg_tiles,
     objects_in_windows,
     open_scene,
+    png_tiles,
     tile_name,
 )
 from sarl.errors import InputError
@@ -158,8 +159,45 @@ def test_png_is_lossless(pixels, tmp_path):
 
 def test_jpg_is_close(pixels):
     smooth = cv2.GaussianBlur(pixels, (0, 0), 4)
-    decoded = cv2.imdecode(np.frombuffer(encode_jpg(smooth), np.uint8), 1)
-    assert np.abs(decoded[:, :, ::-1].astype(int) - smooth).mean() < 2
+    windows = Tiling(50, 10).windows(90, 70)
+    tiles = list(jpg_tiles(smooth, windows, 50))
+    for window, tile in zip(windows, tiles, strict=True):
+        decoded = cv2.imdecode(np.frombuffer(tile, np.uint8), 1)[:, :, ::-1]
+        expected = cut_tile(smooth, window, 50)
+        assert np.abs(decoded.astype(int) - expected).mean() < 2
+
+
+def test_png_tiles_are_the_windows(pixels):
+    """Whatever rows they share, and whether the scene is smaller than a tile."""
+    rng = np.random.default_rng(3)
+    grey = pixels[:, :, :1]
+    for _ in range(60):
+        patch = int(rng.integers(10, 100))
+        rates = tuple(rng.choice([0.5, 1.0, 1.5], rng.integers(1, 4), False))
+        tiling = Tiling(patch, int(rng.integers(0, min(9, patch // 2))), rates)
+        height, width = rng.integers(1, 71), rng.integers(1, 91)
+        part = pixels[:height, :width]
+        windows = tiling.windows(width, height)
+        for scene, channels in (
+            (part, part),
+            (Image.fromarray(part), part),
+            (grey[:height, :width], grey[:height, :width].repeat(3, axis=2)),
+        ):
+            tiles = list(png_tiles(scene, windows, patch))
+            for window, tile in zip(windows, tiles, strict=True):
+                x, y, size, _ = window
+                shown = channels[y : y + size, x : x + size]
+                expected = np.empty((size, size, 3), np.uint8)
+                expected[:] = PADDING
+                expected[: shown.shape[0], : shown.shape[1]] = shown
+                if size != patch:
+                    expected = cv2.resize(
+                        expected,
+                        (patch, patch),
+                        interpolation=3 if size > patch else 1,
+                    )
+                decoded = cv2.imdecode(np.frombuffer(tile, np.uint8), 1)[:, :, ::-1]
+                np.testing.assert_array_equal(decoded, expected)
 
 
 def test_scenes_of_all_kinds_become_rgb(pixels, tmp_path):

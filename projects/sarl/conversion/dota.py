@@ -22,11 +22,10 @@ from .text_files import read_lines
 from .tiling import (
     Tiling,
     Window,
-    cut_tile,
-    encode_jpg,
-    encode_png,
+    jpg_tiles,
     objects_in_windows,
     open_scene,
+    png_tiles,
     tile_name,
 )
 from .workers import map_in_order
@@ -34,7 +33,7 @@ from .workers import map_in_order
 CLASSES = DOTAv2Dataset.METAINFO['classes']
 LABELS = {name: label for label, name in enumerate(CLASSES)}
 CATEGORIES = [dict(id=label + 1, name=name) for name, label in LABELS.items()]
-FORMATS = dict(png=encode_png, jpg=encode_jpg)
+FORMATS = dict(png=png_tiles, jpg=jpg_tiles)
 # px; what is thinner inside its image has no area.
 THINNEST = 0.01
 
@@ -290,11 +289,9 @@ def _tile_scene(
     item: tuple[Scene, list[Window]], folder: Path, tiling: Tiling, suffix: str
 ) -> list[np.ndarray]:
     scene, windows = item
-    image = open_scene(scene.path)
-    for window in windows:
-        tile = cut_tile(image, window, tiling.patch)
-        path = folder / f'{tile_name(scene.path.stem, window)}.{suffix}'
-        write_whole(path, FORMATS[suffix](tile))
+    tiles = FORMATS[suffix](open_scene(scene.path), windows, tiling.patch)
+    for window, tile in zip(windows, tiles, strict=True):
+        write_whole(folder / f'{tile_name(scene.path.stem, window)}.{suffix}', tile)
     return list(objects_in_windows(scene.objects.polygons, windows))
 
 
