@@ -1,9 +1,11 @@
 """What the converters stand on: processes, lines of text, images of any kind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
@@ -57,6 +59,22 @@ def test_an_error_stops_the_others(workers):
         list(done)
     # All of them would take ten seconds.
     assert time.monotonic() - start < 5
+
+
+def test_a_pool_that_is_given_up_leaves_nothing(monkeypatch):
+    """An error in one of its threads would be printed, and its processes stay."""
+    problems = []
+    monkeypatch.setattr(threading, 'excepthook', problems.append)
+    before = threading.active_count()
+    for _ in range(4):
+        with pytest.raises(InputError, match='99 is bad'):
+            list(map_in_order(slow_square, [1, 99, *range(2000)], 2, 'squares'))
+        some = map_in_order(slow_square, range(90), 2, 'squares', chunk=7)
+        next(some)
+        some.close()
+    assert problems == []
+    assert threading.active_count() == before
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])

@@ -1,12 +1,15 @@
 """Work on many files at once, with a progress bar and results in order."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from typing import TypeVar
 
 import cv2
@@ -51,19 +54,31 @@ def map_in_order(
         try:
             # A fork inherits the locks of OpenCV's threads, which nobody would release.
             cv2.setNumThreads(0)
-            results = pool.map(function, items, chunksize=chunk)
+            # Not `pool.map`: it cancels what is left after an error, and a pool whose
+            # workers end fails to tell that to items that are cancelled.
+            chunks = deque(
+                pool.submit(_apply, function, items[start : start + chunk])
+                for start in range(0, len(items), chunk)
+            )
             cv2.setNumThreads(threads)
-            yield from progress_bar(results, **bar)
+            results = (chunks.popleft().result() for _ in range(len(chunks)))
+            yield from progress_bar(chain.from_iterable(results), **bar)
         except BaseException:
-            # Left alone, the pool would wait for the items in hand.
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Left alone, the pool would wait for all items.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             raise
 
 
+def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
 def _start_worker() -> None:
     """Use one thread, leave Ctrl-C to the parent, and end when the parent is killed."""
+    # What a fork has of its parent is no garbage: a scene makes thousands of objects,
+    # and each collection would go through those of the frameworks.
+    gc.freeze()
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
