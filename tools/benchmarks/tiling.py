@@ -1,12 +1,14 @@
-"""Time dota2coco.py against MMYOLO's dota_split.py on drawn scenes; measure its memory.
+"""Time dota2coco.py against MMYOLO's dota_split.py, and measure its memory.
 
-Both tools run as their users run them, with as many processes, one after the other.
+Both tools run as their users run them, with as many processes, one after the other,
+on drawn scenes or on those of a folder.
 """
 
 import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,14 +97,32 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
 
 
+def copy_scenes(source: Path, copies: int, folder: Path) -> None:
+    """Link to each scene of a folder and its labels under as many names."""
+    for labels in sorted((source / 'labelTxt').glob('*.txt')):
+        (image,) = (source / 'images').glob(f'{labels.stem}.*')
+        for copy in range(copies):
+            name = f'{labels.stem}_{copy:03}'
+            (folder / f'images/{name}{image.suffix}').symlink_to(image.resolve())
+            (folder / f'labelTxt/{name}.txt').symlink_to(labels.resolve())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument('--images', type=int, default=8, help='scenes')
+    parser.add_argument(
+        '--source',
+        type=Path,
+        metavar='DIR',
+        help='folder with images/ and labelTxt/ to cut instead of drawn scenes',
+    )
+    parser.add_argument('--copies', type=int, default=1, help='of each scene of DIR')
+    parser.add_argument('--images', type=int, default=8, help='scenes to draw')
     parser.add_argument('--size', type=int, default=4000, help='side of a scene in px')
     parser.add_argument('--objects', type=int, default=500, help='objects a scene')
     parser.add_argument('--workers', type=int, default=2, help='processes')
+    parser.add_argument('--repeats', type=int, default=3, help='runs of each tool')
     parser.add_argument(
         '--memory-size', type=int, default=4000, help='side of the scene to measure by'
     )
@@ -113,41 +133,14 @@ def main() -> None:
             (root / name / 'images').mkdir(parents=True)
             (root / name / 'labelTxt').mkdir()
         many = root / 'many/train'
-        draw = partial(draw_scene, folder=many, size=args.size, objects=args.objects)
-        list(drawing.map(draw, range(args.images)))
-
-        tool = Path(find_spec('mmyolo').submodule_search_locations[0])
-        tool /= '.mim/tools/dataset_converters/dota/dota_split.py'
-        (root / 'split.json').write_text(json.dumps(SPLIT))
-        (many / 'theirs').mkdir()
-        (many / 'theirs/labelTxt').symlink_to(many / 'labelTxt')
-        theirs = [tool, root / 'split.json', root / 'many', root / 'theirs']
-        theirs += ['--ann-subdir', 'theirs', '--phase', 'train']
-        theirs += ['--nproc', args.workers]
-        ours = [OURS, many, '--out', root / 'ours', '--workers', args.workers]
-        rows = {
-            'dota_split.py': (theirs, root / 'theirs/train/images'),
-            'dota2coco.py': (ours, root / 'ours/images'),
-        }
-        print(
-            f'{args.images} scenes of {args.size} x {args.size} px with {args.objects} '
-            f'objects each, {args.workers} processes; seconds by the clock and of the '
-            f'processors'
-        )
-        totals, nets = [], []
-        for name, (command, images) in rows.items():
-            start_up = seconds(sys.executable, command[0], '--help')
-            totals.append(seconds(sys.executable, *command))
-            nets.append(totals[-1] - start_up)
-            print(
-                f'{name:14} {totals[-1].round(1)}, {nets[-1].round(1)} without '
-                f'start-up; {len(list(images.iterdir()))} tiles, '
-                f'{megabytes(images):.0f} MB'
+        if args.source:
+            copy_scenes(args.source, args.copies, many)
+        else:
+            draw = partial(
+                draw_scene, folder=many, size=args.size, objects=args.objects
             )
-        print(
-            f'ratio          {(totals[0] / totals[1]).round(2)}, '
-            f'{(nets[0] / nets[1]).round(2)} without start-up'
-        )
+            list(drawing.map(draw, range(args.images)))
+        compare(root, args.workers, args.repeats)
 
         one = root / 'one'
         drawing.submit(draw_scene, 0, one, args.memory_size, args.objects).result()
@@ -157,6 +150,49 @@ def main() -> None:
         print(
             f'memory of a worker on {args.memory_size} x {args.memory_size} px: '
             f'{growth / 1e6:.0f} MB, {growth / decoded:.2f} times the decoded image'
+        )
+
+
+def compare(root: Path, workers: int, repeats: int) -> None:
+    """Time both tools in turns on the scenes of `root / 'many/train'`, and print it."""
+    many = root / 'many/train'
+    tool = Path(find_spec('mmyolo').submodule_search_locations[0])
+    tool /= '.mim/tools/dataset_converters/dota/dota_split.py'
+    (root / 'split.json').write_text(json.dumps(SPLIT))
+    (many / 'theirs').mkdir()
+    (many / 'theirs/labelTxt').symlink_to(many / 'labelTxt')
+    theirs = [tool, root / 'split.json', root / 'many', root / 'theirs']
+    theirs += ['--ann-subdir', 'theirs', '--phase', 'train', '--nproc', workers]
+    ours = [OURS, many, '--out', root / 'ours', '--workers', workers]
+    rows = {
+        'dota_split.py': (theirs, root / 'theirs/train/images'),
+        'dota2coco.py': (ours, root / 'ours/images'),
+    }
+    files = list((many / 'images').iterdir())
+    print(
+        f'{len(files)} scenes of {megabytes(many / "images"):.0f} MB, {workers} '
+        f'processes, {repeats} runs of each tool in turns; seconds by the clock and of '
+        f'the processors, median, and the range of the ratios'
+    )
+    times = {name: [] for name in rows}
+    for _ in range(repeats):
+        for name, (command, images) in rows.items():
+            # Files that are there already are written faster, or not at all.
+            for output in (root / 'theirs', root / 'ours'):
+                shutil.rmtree(output, ignore_errors=True)
+            start_up = seconds(sys.executable, command[0], '--help')
+            total = seconds(sys.executable, *command)
+            times[name].append([total, total - start_up])
+            size = f'{len(list(images.iterdir()))} tiles, {megabytes(images):.0f} MB'
+            print(f'{name:14} {total.round(1)}, load {os.getloadavg()[0]:.1f}; {size}')
+    theirs_, ours_ = map(np.array, times.values())
+    for index, what in enumerate(('in all', 'without start-up')):
+        ratios = theirs_[:, index] / ours_[:, index]
+        print(
+            f'{what:17}{np.median(theirs_[:, index], axis=0).round(1)} against '
+            f'{np.median(ours_[:, index], axis=0).round(1)}; ratio '
+            f'{np.median(ratios, axis=0).round(2)}, from {ratios.min(axis=0).round(2)} '
+            f'to {ratios.max(axis=0).round(2)}'
         )
 
 
