@@ -5,10 +5,20 @@ reach: as they are, and at half their size, as augmentation shrinks them at most
 """
 
 import argparse
+from collections.abc import Callable
 
 from sarl.analysis import anchors
 from sarl.engine import launch
-from sarl.errors import InputError
+
+
+def positive(kind: type) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f'must be above 0, not {text}')
+        return value
+
+    return parse
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,11 +26,15 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument('annotations', help='COCO-format file of the training data')
-    parser.add_argument('--levels', type=int, default=3, help='levels of the head')
-    parser.add_argument('--per-level', type=int, default=3, help='anchors of a level')
+    parser.add_argument(
+        '--levels', type=positive(int), default=3, help='levels of the head'
+    )
+    parser.add_argument(
+        '--per-level', type=positive(int), default=3, help='anchors of a level'
+    )
     parser.add_argument(
         '--scale',
-        type=float,
+        type=positive(float),
         default=1.0,
         help='size of the training image, as a fraction of the original',
     )
@@ -36,13 +50,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    for option in ('levels', 'per_level', 'scale'):
-        if not getattr(args, option) > 0:
-            name = option.replace('_', '-')
-            raise InputError(f'--{name} must be above 0.')
     sizes = args.scale * anchors.object_sizes(args.annotations)
     fitted = anchors.fit_anchors(sizes, args.levels, args.per_level, args.seed)
-    print(anchors.anchors_line(fitted), end='\n\n')
+    print(anchors.anchors_lines(fitted), end='\n\n')
     sets = {'these': fitted, "COCO's": anchors.coco_anchors()}
     print(anchors.reach_table(sizes, sets, args.threshold))
 

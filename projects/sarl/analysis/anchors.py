@@ -142,7 +142,7 @@ def reach_table(
     return table
 
 
-def anchors_line(anchors: Sequence) -> str:
+def anchors_lines(anchors: Sequence) -> str:
     """Write anchors as a config takes them."""
     rows = [
         f'    {[tuple(map(int, anchor)) for anchor in level]},  # P{index}/{2**index}'
