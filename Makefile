@@ -34,8 +34,9 @@ demo: setup
 	@"$$VENV"/bin/python tools/demo.py $${DATA:+--data "$$DATA"} \
 		$${DEVICE:+--device "$$DEVICE"} $${EPOCHS:+--epochs "$$EPOCHS"}
 
+# sarl first: on the forks MMYOLO can only be imported after it.
 test: setup
-	@"$$VENV"/bin/python -m pytest
+	@"$$VENV"/bin/python -m pytest -p sarl
 
 # One after the other, the second also where the first has failures.
 test-stacks:
