@@ -1,6 +1,8 @@
 """The command line, as a user types it."""
 
+import importlib.util
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,6 +18,57 @@ from conftest import ROOT, write_coco
 import sarl  # noqa: F401
 
 SCENES = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
+
+
+# Importing the frameworks takes longer than most runs here: a process that has done it
+# runs the tools in copies of itself.
+WARM = """
+import json, os, runpy, sys
+from sarl.engine import launch
+for line in sys.stdin:
+    tool, arguments, cwd, outputs = json.loads(line)
+    if not (child := os.fork()):
+        os.chdir(cwd)
+        for number, name in zip((1, 2), outputs):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdin, sys.argv = open(os.devnull), [tool, *arguments]
+        runpy.run_path(tool, run_name='__main__')
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope='module')
+def warm_process():
+    with subprocess.Popen(
+        [sys.executable, '-c', WARM],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def warm_tool(warm_process, tmp_path):
+    """Do what `tool` does, sooner."""
+
+    def run(name, *arguments):
+        arguments = list(map(str, arguments))
+        outputs = [tmp_path / 'stdout', tmp_path / 'stderr']
+        for path in outputs:
+            path.unlink(missing_ok=True)
+        request = [str(ROOT / 'tools' / name), arguments, str(tmp_path)]
+        request.append(list(map(str, outputs)))
+        warm_process.stdin.write(json.dumps(request) + '\n')
+        warm_process.stdin.flush()
+        status = int(warm_process.stdout.readline())
+        texts = (path.read_text() for path in outputs)
+        return subprocess.CompletedProcess([name, *arguments], status, *texts)
+
+    return run
 
 
 def assert_one_clear_error(result, *mentions):
@@ -57,7 +110,7 @@ def test_train_resume_and_test(config, tool, tmp_path):
     assert isinstance(json.loads(Path(f'{prefix}.bbox.json').read_text()), list)
 
 
-def test_adaptive_reference_is_saved_and_resumed(config, tool, tmp_path):
+def test_adaptive_reference_is_saved_and_resumed(config, warm_tool, tmp_path):
     with config.open('a') as file:
         file.write("""
 model['bbox_head']['loss_bbox'] = dict(reference='adaptive')
@@ -69,7 +122,7 @@ custom_hooks = [dict(type='SALHook')]
             f'train_cfg.max_epochs={epochs}',
             f'default_hooks.param_scheduler.max_epochs={epochs}',
         ]
-        result = tool(
+        result = warm_tool(
             *('train.py', config, '--work-dir', tmp_path / 'run', *resume),
             *('--cfg-options', *options),
         )
@@ -84,7 +137,7 @@ custom_hooks = [dict(type='SALHook')]
     assert first != second == pytest.approx(first, rel=0.1)
 
 
-def test_visdrones_scores_in_a_training(config, tool, tmp_path):
+def test_visdrones_scores_in_a_training(config, warm_tool, tmp_path):
     with config.open('a') as file:
         file.write("""
 val_evaluator = dict(
@@ -92,20 +145,91 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 """)
-    result = tool('train.py', config, '--work-dir', tmp_path / 'run')
+    result = warm_tool('train.py', config, '--work-dir', tmp_path / 'run')
     assert result.returncode == 0, result.stderr
     assert re.search(r'visdrone/AP: \S+ .*visdrone/coco_AP_vt: \S+', result.stdout)
 
 
-def test_amp_trains_an_optim_wrapper_in_bfloat16_on_a_cpu(config, tool, tmp_path):
-    options = ['optim_wrapper.type=OptimWrapper', 'train_cfg.val_begin=2']
-    result = tool(
-        'train.py', config, '--work-dir', tmp_path, '--amp', '--cfg-options', *options
+def test_options_of_a_training(config, warm_tool, tmp_path):
+    """Mixed precision, scaled rate, EMA, early stopping and TensorBoard in one."""
+    tensorboard = importlib.util.find_spec('tensorboard') is not None
+    options = [
+        'optim_wrapper.type=OptimWrapper',
+        'auto_scale_lr.base_batch_size=12',
+        'default_hooks.param_scheduler.warmup_mim_iter=0',
+        'default_hooks.param_scheduler.warmup_epochs=0',
+        'train_cfg.max_epochs=9',
+        # Of no use in two epochs: the config's own EMA is left out.
+        'custom_hooks=[]',
+        'default_hooks.ema.type=EMAHook',
+        'default_hooks.ema.momentum=0.5',
+        'default_hooks.stop.type=EarlyStoppingHook',
+        'default_hooks.stop.monitor=aitod/AP',
+        'default_hooks.stop.rule=greater',
+        'default_hooks.stop.min_delta=1',
+        'default_hooks.stop.patience=1',
+    ]
+    if tensorboard:
+        options.append('visualizer.vis_backends.0.type=TensorboardVisBackend')
+    result = warm_tool(
+        *('train.py', config, '--work-dir', tmp_path / 'run', '--amp'),
+        *('--auto-scale-lr', '--cfg-options', *options),
     )
     assert result.returncode == 0, result.stderr
-    dumped = (tmp_path / 'config.py').read_text()
+    dumped = (tmp_path / 'run/config.py').read_text()
     kind = 'AmpOptimWrapper' if torch.cuda.is_available() else 'AutocastOptimWrapper'
     assert f"type='{kind}'" in dumped
+    # No score is better by 100 AP than the first one's.
+    assert 'did not improve' in result.stdout
+    assert sorted(tmp_path.glob('run/epoch_*.pth'))[-1].name == 'epoch_2.pth'
+    saved = torch.load(tmp_path / 'run/epoch_2.pth')
+    # Three images an iteration, where the rate is said to be meant for twelve.
+    (rate,) = {group['initial_lr'] for group in saved['optimizer']['param_groups']}
+    assert rate == pytest.approx(0.002 * 3 / 12)
+    averaged, last = saved['state_dict'], saved['ema_state_dict']
+    name = 'backbone.stem.conv.weight'
+    assert not torch.equal(averaged[name], last[f'module.{name}'])
+    if tensorboard:
+        from tensorboard.backend.event_processing.event_accumulator import (
+            EventAccumulator,
+        )
+
+        (events,) = tmp_path.glob('run/*/vis_data/events*')
+        written = EventAccumulator(str(events)).Reload()
+        assert {'loss', 'aitod/AP'} <= set(written.Tags()['scalars'])
+        assert [event.step for event in written.Scalars('aitod/AP')] == [1, 2]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec('tensorboard') is not None, reason='TensorBoard is there'
+)
+def test_tensorboard_is_missing(config, warm_tool):
+    option = 'visualizer.vis_backends.0.type=TensorboardVisBackend'
+    result = warm_tool('train.py', config, '--cfg-options', option)
+    assert_one_clear_error(result, 'pip install tensorboard')
+
+
+def test_what_a_training_needs_is_asked_for(config, warm_tool, tmp_path):
+    options = ['--work-dir', tmp_path / 'run', '--cfg-options']
+    result = warm_tool(
+        'train.py', config, '--auto-scale-lr', *options, 'auto_scale_lr=None'
+    )
+    assert_one_clear_error(result, r'--cfg-options auto_scale_lr\.base_batch_size=')
+    result = warm_tool('train.py', config, '--launcher', 'pytorch')
+    assert_one_clear_error(result, r'--launcher pytorch.*tools/dist_train\.sh')
+    pretrained = ['model.backbone.init_cfg.type=Pretrained']
+    pretrained.append('model.backbone.init_cfg.checkpoint=data/resnet50.pth')
+    result = warm_tool('train.py', config, *options, *pretrained)
+    assert_one_clear_error(
+        result, r'data/resnet50\.pth, which model\.backbone\.init_cfg starts from'
+    )
+    pretrained[1] = 'model.backbone.init_cfg.checkpoint=http://127.0.0.1:9/a_net.pth'
+    result = warm_tool('train.py', config, *options, *pretrained)
+    assert_one_clear_error(result, r'a_net\.pth, which is not on this machine')
+    result = warm_tool('train.py', config, '--download', *options, *pretrained)
+    assert_one_clear_error(result, r'a_net\.pth.*cannot be fetched')
+    # Nothing was built.
+    assert not list(tmp_path.glob('run/*'))
 
 
 def spoil_json(path):
@@ -162,30 +286,34 @@ BAD_DATA = {
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 @pytest.mark.parametrize('case', BAD_DATA)
-def test_bad_data_gives_one_clear_error(config, tool, tmp_path, case, split):
+def test_bad_data_gives_one_clear_error(config, warm_tool, tmp_path, case, split):
     spoil, mentions = BAD_DATA[case]
     spoil(config.parent / f'annotations/{split}.json')
-    result = tool('train.py', config, '--work-dir', tmp_path / 'run')
+    result = warm_tool('train.py', config, '--work-dir', tmp_path / 'run')
     assert_one_clear_error(result, *(m.format(split=split) for m in mentions))
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_unwritable_work_directory(config, tool, tmp_path):
+def test_unwritable_work_directory(config, warm_tool, tmp_path):
     (tmp_path / 'file').touch()
-    result = tool('train.py', config, '--work-dir', tmp_path / 'file/run')
+    result = warm_tool('train.py', config, '--work-dir', tmp_path / 'file/run')
     assert_one_clear_error(
         result, 'cannot write in .*file/run.*--work-dir', '--work-dir'
     )
 
 
-def test_missing_config_and_checkpoints(config, tool, tmp_path):
-    assert_one_clear_error(tool('train.py', 'none.py'), 'config none.py does not exist')
-    result = tool('test.py', config, 'none.pth', '--work-dir', tmp_path)
+def test_missing_config_and_checkpoints(config, warm_tool, tmp_path):
+    assert_one_clear_error(
+        warm_tool('train.py', 'none.py'), 'config none.py does not exist'
+    )
+    result = warm_tool('test.py', config, 'none.pth', '--work-dir', tmp_path)
     assert_one_clear_error(result, 'checkpoint none.pth does not exist')
     torch.save(dict(state_dict={}, meta=Path('a pickled object')), tmp_path / 'bad.pth')
-    result = tool('test.py', config, tmp_path / 'bad.pth', '--work-dir', tmp_path)
+    result = warm_tool('test.py', config, tmp_path / 'bad.pth', '--work-dir', tmp_path)
     assert_one_clear_error(result, r'bad\.pth is refused', 'Path')
-    result = tool('train.py', config, '--resume', 'none.pth', '--work-dir', tmp_path)
+    result = warm_tool(
+        'train.py', config, '--resume', 'none.pth', '--work-dir', tmp_path
+    )
     assert_one_clear_error(result, 'checkpoint none.pth does not exist')
 
 
@@ -246,8 +374,8 @@ def test_demo_is_interrupted_and_goes_on(coco_folder, tool, tmp_path):
         (['--work-dir', 'file/run'], 'cannot write in .*file/run'),
     ],
 )
-def test_demo_refuses_bad_arguments(tool, tmp_path, arguments, mention):
+def test_demo_refuses_bad_arguments(warm_tool, tmp_path, arguments, mention):
     (tmp_path / 'file').touch()
     if '--data' not in arguments:
         arguments = [*arguments, '--data', write_coco(tmp_path / 'data')]
-    assert_one_clear_error(tool('demo.py', *arguments), mention)
+    assert_one_clear_error(warm_tool('demo.py', *arguments), mention)
