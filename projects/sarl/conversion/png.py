@@ -25,7 +25,7 @@ MAX_STORED_BLOCK = 65_535
 ADLER_BASE = 65_521
 GREY, RGB, RGBA = 0, 2, 6
 CHANNELS = {GREY: 1, RGB: 3, RGBA: 4}
-NONE, SUB, UP = 0, 1, 2
+SUB, UP = 1, 2
 # Bytes that are worked on at once, so that they stay in the processor's cache. A band
 # has 8 rows or more, since it is decoded with the row above it.
 PIECE, MIN_ROWS = 1 << 17, 8
@@ -43,7 +43,7 @@ def _decode_by_opencv(data: bytes) -> np.ndarray:
 
 
 try:
-    # Undoes the filters of rows two to five times as fast; it has no wheels for macOS.
+    # Undoes the filters of rows two to five times as fast as OpenCV.
     from pyspng import load as _decode
 except ImportError:
     _decode = _decode_by_opencv
