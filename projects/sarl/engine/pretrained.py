@@ -74,7 +74,8 @@ def check_pretrained(cfg: Config, download: bool = False) -> None:
         else:
             raise InputError(
                 f'{checkpoint}, which {place} starts from, does not exist. Put the '
-                f'file there (docs/configs.md says where it comes from), {without}'
+                f'file there, {without}; docs/configs.md says where it comes from, and '
+                f'what else to set without it.'
             )
 
 
