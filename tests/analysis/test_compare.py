@@ -259,6 +259,21 @@ def test_runs_of_one_config_become_a_row(make_run):
     assert content['difference']['AP']['values'] == pytest.approx([0.02, 0.06])
 
 
+def test_no_difference_has_no_sign(make_run):
+    values = dict(plain=0.2, worse=0.19999, better=0.20001)
+    folders = [make_run(name, ap(v), 0, name) for name, v in values.items()]
+    measured = table(as_markdown(compare(folders, 'plain')), 'Measured')
+    assert measured['worse']['AP - plain'] == '0.0 (1 pair)'
+    assert measured['better']['AP - plain'] == '0.0 (1 pair)'
+
+
+def test_runs_of_different_commits_are_said_to_be(make_run):
+    folders = [make_run('a', ap(0.2)), make_run('b', ap(0.2), 1)]
+    assert 'different states' not in as_markdown(compare(folders))
+    folders.append(make_run('c', ap(0.2), 2, record=dict(commit='d' * 40)))
+    assert 'of 2 different states of the code' in as_markdown(compare(folders))
+
+
 def test_what_a_resume_changed_is_shown(make_run):
     earlier = dict(
         device='a CPU', processes=1, batch_size=16, commit='d' * 40, dirty=True

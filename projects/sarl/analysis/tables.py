@@ -1,5 +1,6 @@
 """A comparison of trainings, written out for people and for programs."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -133,11 +134,16 @@ def _runs(comparison: Comparison) -> str:
                     _files(run.scored_data),
                 ]
             )
-    note = (
+    notes = [
         'Batch: processes x images each. Data: annotation file and start of its '
         'SHA-256. "+" after a commit: files were changed.'
-    )
-    return f'{_table(header, lines)}\n\n{note}'
+    ]
+    commits = {_commits(run.record) for run in comparison.runs}
+    if len(commits) > 1:
+        notes.append(
+            f'**The runs are of {len(commits)} different states of the code.**'
+        )
+    return f'{_table(header, lines)}\n\n{" ".join(notes)}'
 
 
 def _published(comparison: Comparison) -> str:
@@ -169,10 +175,12 @@ def _percent(statistic: Statistic | None) -> str:
 def _difference(difference: Difference | None) -> str:
     if difference is None:
         return '-'
-    text = _percent(difference.statistic)
-    sign = '' if text.startswith('-') else '+'
+    text = _percent(difference.statistic).removeprefix('-')
     pairs = len(difference.seeds)
     how = f'{pairs} pair{"s" * (pairs > 1)}' if pairs else 'not paired'
+    sign = '-' if difference.statistic.mean < 0 else '+'
+    # What is nothing when it is rounded has no sign.
+    sign = '' if re.match(r'0\.0\b', text) else sign
     return f'{sign}{text} ({how})'
 
 
