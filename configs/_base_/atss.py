@@ -8,13 +8,7 @@ model = dict(backbone=_base_.resnet50, train_cfg=_base_.ignoring)
 tiny_anchors = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=2)))
 sal = dict(
     bbox_head=dict(
-        loss_bbox=dict(
-            _delete_=True,
-            type='SAL',
-            loss=_base_.model.bbox_head.loss_bbox,
-            # The head calls its loss once a level.
-            normalize=False,
-        )
+        loss_bbox=dict(**_base_.sal_by_level, loss=_base_.model.bbox_head.loss_bbox)
     )
 )
 

@@ -58,3 +58,5 @@ sarl = dict(
     in_channels=[256, 512, 1024, 2048],
     norm_cfg=dict(type='GN', num_groups=32),
 )
+# For heads that call their loss once a level, and cannot compare sizes over all.
+sal_by_level = dict(_delete_=True, type='SAL', normalize=False)

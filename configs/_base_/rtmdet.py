@@ -77,13 +77,7 @@ sarl = dict(
 )
 sal = dict(
     bbox_head=dict(
-        loss_bbox=dict(
-            _delete_=True,
-            type='SAL',
-            loss=_base_.model.bbox_head.loss_bbox,
-            # The head calls its loss once a level.
-            normalize=False,
-        )
+        loss_bbox=dict(**_base_.sal_by_level, loss=_base_.model.bbox_head.loss_bbox)
     )
 )
 
