@@ -19,15 +19,6 @@ from sarl.conversion.tiling import open_scene
 from sarl.errors import InputError
 
 
-@pytest.fixture(params=['pyspng', 'opencv'], autouse=True)
-def decoder(request, monkeypatch):
-    """What undoes the filters: with and without the optional package."""
-    if request.param == 'pyspng':
-        monkeypatch.setattr(png, '_decode', pytest.importorskip('pyspng').load)
-    else:
-        monkeypatch.setattr(png, '_decode', png._decode_by_opencv)
-
-
 @pytest.fixture(params=[64, 1 << 17])
 def bands(request, monkeypatch):
     """Decode in bands of the fewest rows, and all at once."""

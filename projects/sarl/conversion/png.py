@@ -13,8 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import cv2
 import numpy as np
+import pyspng
 from isal import igzip_lib, isal_zlib
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -29,24 +29,6 @@ SUB, UP = 1, 2
 # Bytes that are worked on at once, so that they stay in the processor's cache. A band
 # has 8 rows or more, since it is decoded with the row above it.
 PIECE, MIN_ROWS = 1 << 17, 8
-
-
-def _decode_by_opencv(data: bytes) -> np.ndarray:
-    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise RuntimeError('OpenCV does not decode it')
-    if image.ndim == 2:
-        return image
-    code = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-    return cv2.cvtColor(image, code)
-
-
-try:
-    # Undoes the filters of rows two to five times as fast as OpenCV.
-    from pyspng import load as _decode
-except ImportError:
-    _decode = _decode_by_opencv
 
 
 def read_png(path: Path) -> np.ndarray | None:
@@ -82,7 +64,7 @@ def read_png(path: Path) -> np.ndarray | None:
                 count = min(sum(map(len, parts)) // row, height - top)
                 # As an image of its own, under the last row of the rows before.
                 rows = b''.join((b'\0', above, *parts))[: row * (1 + count)]
-                band = _decode(_stored_png(width, 1 + count, colour, rows))[1:]
+                band = pyspng.load(_stored_png(width, 1 + count, colour, rows))[1:]
                 band = band.reshape(count, width, channels)
                 image[top : top + count] = band[:, :, :3]
                 above, top = band[-1:].tobytes() or above, top + count
