@@ -2,10 +2,7 @@
 
 import gc
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +11,7 @@ from typing import TypeVar
 
 import cv2
 
+from ..processes import follow_parent
 from ..progress import progress_bar
 
 Item = TypeVar('Item')
@@ -80,11 +78,4 @@ def _start_worker() -> None:
     # and each collection would go through those of the frameworks.
     gc.freeze()
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    follow_parent()

@@ -1,0 +1,92 @@
+# What SARL and SAL give in YOLOv5-n, beside what a sceptic would try first:
+# python tools/ablate.py configs/ablation/yolov5_n_scenes.py
+_base_ = '../yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
+
+custom_imports = dict(imports=['sarl', 'sarl.rivals'])
+
+train_dataloader = dict(num_workers=0, persistent_workers=False)
+
+plain = _base_.model
+relays = dict(widen_factor=plain.neck.widen_factor, neck=plain.neck)
+sarl = dict(backbone=_base_.sarl.backbone, neck=dict(**_base_.sarl.neck, **relays))
+
+# A level of stride 4 for neck and head; its anchors are half of stride 8's.
+channels = [128, *plain.neck.in_channels]
+strides = [4, *plain.bbox_head.prior_generator.strides]
+anchors = plain.bbox_head.prior_generator.base_sizes
+half_anchors = [(width / 2, height / 2) for width, height in anchors[0]]
+p2_neck = dict(plain.neck, in_channels=channels, out_channels=channels)
+p2_head = dict(
+    head_module=dict(in_channels=channels, featmap_strides=strides),
+    prior_generator=dict(strides=strides, base_sizes=[half_anchors, *anchors]),
+    obj_level_weights=[4.0, *plain.bbox_head.obj_level_weights],
+)
+p2 = dict(backbone=_base_.sarl.backbone, neck=p2_neck, bbox_head=p2_head)
+sarl_p2 = dict(
+    backbone=_base_.sarl.backbone,
+    neck=dict(**_base_.sarl.neck, **dict(relays, neck=p2_neck)),
+    bbox_head=p2_head,
+)
+
+# One more block at strides 8 and 16 each: about as many parameters and FLOPs as SARL.
+deeper = dict(backbone=dict(deepen_factor=0.42))
+spd = dict(backbone=dict(_delete_=True, type='spd_backbone', backbone=plain.backbone))
+# 12.8 px on the level of stride 8.
+nwd = dict(
+    _delete_=True,
+    type='NWDLoss',
+    constant=1.6,
+    bbox_format='xywh',
+    return_iou=True,
+    loss_weight=plain.bbox_head.loss_bbox.loss_weight,
+)
+
+
+def relay(**settings):
+    return dict(model=dict(sarl, neck=dict(sarl['neck'], **settings)))
+
+
+def sal(**settings):
+    loss = dict(_base_.sal.bbox_head.loss_bbox, **settings)
+    return dict(model=dict(bbox_head=dict(_base_.sal.bbox_head, loss_bbox=loss)))
+
+
+grid = dict(
+    baseline='YOLOv5-n',
+    seeds=[0, 1, 2],
+    # Every fourth of the scenes to train on, which have even numbers.
+    held_out=dict(scene=list(range(0, 1600, 8))),
+    arms={
+        'YOLOv5-n + SARL': dict(model=sarl),
+        'YOLOv5-n + SAL': sal(),
+        'YOLOv5-n + SARL + SAL': dict(model=dict(**sarl, **_base_.sal)),
+        'YOLOv5-n, deeper': dict(model=deeper),
+        'YOLOv5-n + P2 head': dict(model=p2),
+        'YOLOv5-n + P2 head + SARL': dict(model=sarl_p2),
+        'YOLOv5-n + SPD-Conv': dict(model=spd),
+        'YOLOv5-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
+        # To choose by, on the held-out scenes.
+        'SARL, no gates': relay(relay=dict(type='gate', gates='none')),
+        'SARL, spatial gate': relay(relay=dict(type='gate', gates='spatial')),
+        'SARL, channel gate': relay(relay=dict(type='gate', gates='channel')),
+        'SARL, pick': relay(relay=dict(type='pick')),
+        'SARL, mix': relay(relay=dict(type='mix')),
+        'SARL, strided convolution': relay(resample='strided_conv'),
+        'SARL, both ways': relay(towards='both'),
+        'SARL, behind the neck': relay(place='after'),
+        'SARL, around the neck': relay(place='around'),
+        'SARL, width 256': relay(width=256),
+        'SAL, not normalised': sal(normalize=False),
+        'SAL, floor 0': sal(floor=0.0),
+        'SAL, power': sal(form='power'),
+        'SAL, logarithmic': sal(form='logarithmic'),
+        'SAL, step': sal(form='step'),
+        'SAL, area': sal(measure='area'),
+        'SAL, adaptive': dict(
+            **sal(reference='adaptive'),
+            custom_hooks=[*_base_.custom_hooks, dict(type='SALHook')],
+        ),
+    },
+)
+del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
+del p2, sarl_p2, deeper, spd, nwd

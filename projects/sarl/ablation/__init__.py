@@ -1,0 +1,14 @@
+from .ablate import ablate
+from .grid import Grid, read_grid
+from .run_grid import run_grid
+from .summary import markdown, paired_difference, summarise
+
+__all__ = [
+    'Grid',
+    'ablate',
+    'markdown',
+    'paired_difference',
+    'read_grid',
+    'run_grid',
+    'summarise',
+]

@@ -1,0 +1,131 @@
+"""A grid file: one config, and the arms that differ from it.
+
+A grid file is a config with one more setting:
+
+    grid = dict(
+        baseline='YOLOv5-n',            # the config as it is
+        seeds=[0, 1, 2],
+        held_out=dict(scene=['courts']),
+        arms={'YOLOv5-n + SAL': dict(model=dict(bbox_head=...))},
+    )
+
+An arm holds what differs, as a child config would, `_delete_` included.
+"""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+from ..datasets.coco_file import read_json
+from ..errors import InputError
+from ..files import write_json
+
+KEYS = {'baseline', 'seeds', 'held_out', 'arms'}
+
+
+class Grid(NamedTuple):
+    """Attributes:
+    baseline (str): Name of the arm that the others are compared with.
+    arms (dict[str, Config]): All of them, the baseline first.
+    seeds (list[int]): With each of which every arm is trained.
+    held_out (dict[str, list]): Which training images are kept for choosing: those
+        whose field of that name in the annotation file has one of the values.
+    """
+
+    baseline: str
+    arms: dict[str, Config]
+    seeds: list[int]
+    held_out: dict[str, list]
+
+
+def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
+    """Read a grid file.
+
+    Args:
+        path (Path): The file.
+        seeds (Sequence[int], optional): In place of those of the file.
+
+    Raises:
+        InputError: If the file is missing or its `grid` is not as described above.
+    """
+    if not path.is_file():
+        raise InputError(f'grid file {path} does not exist.')
+    cfg = Config.fromfile(path)
+    grid = cfg.pop('grid', None)
+    if not isinstance(grid, dict) or not {'baseline', 'arms'} <= set(grid) <= KEYS:
+        raise InputError(
+            f'{path} needs grid=dict(baseline=..., seeds=[...], held_out=..., '
+            f'arms={{...}}); it has {grid if grid is None else sorted(grid)}.'
+        )
+    seeds = list(grid.get('seeds', [0]) if seeds is None else seeds)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f'{path}: seeds are different numbers, not {seeds}.')
+    if grid['baseline'] in grid['arms']:
+        raise InputError(f'{path}: the baseline {grid["baseline"]!r} is an arm too.')
+    arms = {grid['baseline']: cfg}
+    for name, difference in grid['arms'].items():
+        arms[name] = copy.deepcopy(cfg)
+        arms[name].merge_from_dict(copy.deepcopy(dict(difference)))
+        settings = arms[name].to_dict()
+        if any(
+            settings == other.to_dict() for key, other in arms.items() if key != name
+        ):
+            raise InputError(f'{path}: {name!r} does not differ from another arm.')
+    return Grid(grid['baseline'], arms, seeds, dict(grid.get('held_out', {})))
+
+
+def use_held_out(grid: Grid, folder: Path) -> None:
+    """Train on one part of the training set and score on the part that was held out.
+
+    Args:
+        grid (Grid): Its configs are changed in place.
+        folder (Path): Where the two annotation files go.
+
+    Raises:
+        InputError: If a part would be empty.
+    """
+    dataset = grid.arms[grid.baseline].train_dataloader.dataset
+    source = Path(dataset.data_root, dataset.ann_file)
+    parts = _split(read_json(source), grid.held_out, source)
+    for name, part in parts.items():
+        write_json(folder / f'{name}.json', part)
+    for cfg in grid.arms.values():
+        train = cfg.train_dataloader.dataset
+        train.ann_file = str(folder.resolve() / 'kept.json')
+        held_out = str(folder.resolve() / 'held_out.json')
+        for split in ('val', 'test'):
+            scored = cfg[f'{split}_dataloader'].dataset
+            scored.ann_file = held_out
+            scored.data_root, scored.data_prefix = train.data_root, train.data_prefix
+            cfg[f'{split}_evaluator'].ann_file = held_out
+
+
+def _split(content: dict, held_out: dict[str, list], source: Path) -> dict[str, dict]:
+    if len(held_out) != 1:
+        raise InputError(
+            'to choose on held-out images, the grid file needs one field of the '
+            "images and its values, as held_out=dict(scene=['courts'])."
+        )
+    ((field, values),) = held_out.items()
+    images = dict(kept=[], held_out=[])
+    for image in content['images']:
+        if field not in image:
+            raise InputError(
+                f'{source}: image {image["file_name"]} has no field {field!r}.'
+            )
+        images['held_out' if image[field] in values else 'kept'].append(image)
+    if not all(images.values()):
+        found = sorted({str(image[field]) for image in content['images']})
+        raise InputError(
+            f'{source}: held_out={held_out} leaves a part empty. Values of {field!r} '
+            f'there: {", ".join(found[:20])}.'
+        )
+    parts = {}
+    for name, chosen in images.items():
+        ids = {image['id'] for image in chosen}
+        annotations = [a for a in content['annotations'] if a['image_id'] in ids]
+        parts[name] = {**content, 'images': chosen, 'annotations': annotations}
+    return parts

@@ -1,0 +1,243 @@
+"""Train and score every arm of a grid with every seed.
+
+For one seed all arms see the same crops in the same order, and what an arm has in
+common with the baseline starts from the same weights: a difference between two arms is
+not that of two draws. A run that was broken off starts anew, since a resumed one would
+see other crops than its pair.
+"""
+
+import contextlib
+import copy
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, set_random_seed
+from mmyolo.registry import MODELS
+
+from ..analysis import count_parameters, flops
+from ..errors import InputError
+from ..files import write_json
+from ..processes import follow_parent
+from ..progress import progress_bar
+from ..version import __version__
+from .grid import Grid
+
+# Kept of a run, beside its log: the rest can be made from these.
+SCORES, CURVE = 'scores.json', 'curve.json'
+
+
+def run_grid(
+    grid: Grid, work_dir: Path, jobs: int = 1, evaluations: int = 1
+) -> dict[str, dict[int, Path]]:
+    """Run what is not there yet.
+
+    Args:
+        grid (Grid): From `read_grid`.
+        work_dir (Path): Gets a folder for every arm and seed.
+        jobs (int): Runs at once. On a CPU they share its cores, and the number of
+            threads changes how sums are rounded; a GPU that a small model does not fill
+            serves several.
+        evaluations (int): Times a run is scored, evenly spread; the last epoch is the
+            result, the others draw the curve.
+
+    Returns:
+        dict[str, dict[int, Path]]: The folder of each arm and seed.
+
+    Raises:
+        InputError: If a run failed; the others are finished first.
+    """
+    weights = {seed: _initial_weights(grid, seed, work_dir) for seed in grid.seeds}
+    folders = {name: {} for name in grid.arms}
+    waiting = []
+    # Seed by seed, so that a grid that is broken off can be compared as far as it came.
+    for seed in grid.seeds:
+        for name, cfg in grid.arms.items():
+            cfg = _prepare(cfg, seed, weights[seed], evaluations)
+            folder = work_dir / f'{_plain(name)}-{_digest(cfg)}' / f'seed{seed}'
+            folders[name][seed] = folder
+            if not (folder / SCORES).is_file():
+                waiting.append((name, cfg, folder))
+    failed = _run_all(waiting, jobs) if waiting else {}
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise InputError(
+            f'{len(failed)} of {len(waiting)} runs failed, first {name}: {reason} The '
+            f'others are kept; run again once this is mended.'
+        )
+    return folders
+
+
+def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
+    """Save what the baseline starts from."""
+    cfg = grid.arms[grid.baseline]
+    name = hashlib.sha256(repr(cfg.model).encode()).hexdigest()[:8]
+    path = work_dir / f'start-{name}-{seed}.pth'
+    if not path.is_file():
+        init_default_scope(cfg.get('default_scope', 'mmyolo'))
+        set_random_seed(seed)
+        model = MODELS.build(cfg.model)
+        with _console_to(work_dir / 'console.log'):
+            model.init_weights()
+        part = path.with_suffix('.part')
+        torch.save(dict(state_dict=model.state_dict()), part)
+        os.replace(part, path)
+    return path
+
+
+def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
+    cfg = copy.deepcopy(cfg)
+    cfg.randomness = dict(seed=seed)
+    cfg.load_from = str(weights)
+    epochs = cfg.train_cfg.max_epochs
+    cfg.train_cfg.val_interval = max(1, epochs // evaluations)
+    # The last epoch is always scored. No evaluation picks a checkpoint.
+    cfg.train_cfg.val_begin = 1 if evaluations > 1 else epochs
+    cfg.default_hooks.checkpoint.update(
+        interval=epochs, save_best=None, save_last=True, max_keep_ckpts=1
+    )
+    return cfg
+
+
+def _digest(cfg: Config) -> str:
+    """Name a setting: the config without what is the seed's, and the data."""
+    cfg = copy.deepcopy(cfg)
+    cfg.pop('randomness')
+    cfg.pop('load_from')
+    digest = hashlib.sha256(f'{__version__} {get_device()}'.encode())
+    digest.update(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode())
+    for split in ('train', 'val'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        path = Path(dataset.data_root, dataset.ann_file)
+        if not path.is_file():
+            raise InputError(f'annotation file {path} does not exist.')
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _plain(name: str) -> str:
+    return ''.join(letter if letter.isalnum() else '_' for letter in name)
+
+
+def _run_all(waiting: list[tuple[str, Config, Path]], jobs: int) -> dict[str, str]:
+    """Run in processes of their own; tell which failed and why."""
+    context = multiprocessing.get_context('spawn')
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, os.cpu_count() // jobs)))
+    finished_epochs = context.SimpleQueue()
+    epochs = sum(cfg.train_cfg.max_epochs for _, cfg, _ in waiting)
+    failed = {}
+    pool = ProcessPoolExecutor(
+        jobs, context, _start, (finished_epochs,), max_tasks_per_child=1
+    )
+    try:
+        futures = {
+            pool.submit(_run, cfg, folder): f'{name}, seed {cfg.randomness.seed}'
+            for name, cfg, folder in waiting
+        }
+        with progress_bar(total=epochs, desc='grid', unit='epoch') as bar:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, 1, FIRST_COMPLETED)
+                while not finished_epochs.empty():
+                    bar.update(finished_epochs.get())
+                for future in done:
+                    if error := future.exception():
+                        failed[futures[future]] = f'{type(error).__name__}: {error}'
+                    bar.set_postfix(left=len(pending), failed=len(failed))
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return failed
+
+
+class _CountEpochs(Hook):
+    """Tell the process that shows the bar about each epoch."""
+
+    def __init__(self, queue: SimpleQueue) -> None:
+        self.queue = queue
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self.queue.put(1)
+
+
+# Set in the processes that run.
+_finished_epochs: SimpleQueue | None = None
+
+
+def _start(queue: SimpleQueue) -> None:
+    global _finished_epochs
+    _finished_epochs = queue
+    follow_parent()
+
+
+def _run(cfg: Config, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with _console_to(folder / 'console.log'):
+        start = time.perf_counter()
+        cfg.work_dir = str(folder)
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(_CountEpochs(_finished_epochs))
+        runner.train()
+        seconds = time.perf_counter() - start
+        curve = _curve(folder)
+        model = runner.model.eval()
+        width, height = cfg.get('crop_size', (640, 640))
+        image = torch.zeros(1, 3, height, width, device=get_device())
+        costs = dict(parameters=count_parameters(model), flops=flops(model, image))
+    write_json(folder / CURVE, curve, indent=2)
+    write_json(
+        folder / SCORES,
+        dict(
+            scores=curve[-1],
+            seconds=round(seconds, 1),
+            flops_size=[width, height],
+            **costs,
+        ),
+        indent=2,
+    )
+
+
+def _curve(folder: Path) -> list[dict[str, float]]:
+    """Read all evaluations of a run from MMEngine's log."""
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return [
+        {'epoch': row['step'], **{k: v for k, v in row.items() if '/' in k}}
+        for row in rows
+        if any(key.startswith(('aitod/', 'coco/', 'visdrone/')) for key in row)
+    ]
+
+
+@contextlib.contextmanager
+def _console_to(log: Path) -> Iterator[None]:
+    """Send what the frameworks print, and an error's traceback, to a file."""
+    with (
+        log.open('a', buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')
+        try:
+            yield
+        except Exception:
+            traceback.print_exc()
+            raise

@@ -1,0 +1,150 @@
+"""What a grid came to: scores by seed, and differences of pairs."""
+
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+import torch
+from mmengine.device import get_device
+from prettytable import PrettyTable, TableStyle
+
+from ..version import __version__
+from .grid import Grid
+from .run_grid import SCORES
+
+COLUMNS = {
+    'AP': 'AP',
+    'AP50': 'AP_50',
+    'AP75': 'AP_75',
+    'APvt': 'AP_vt',
+    'APt': 'AP_t',
+    'APs': 'AP_s',
+    'APm': 'AP_m',
+}
+
+
+def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
+    """Gather the scores of all runs.
+
+    Args:
+        grid (Grid): The grid.
+        folders (dict[str, dict[int, Path]]): From `run_grid`.
+
+    Returns:
+        dict: `arms`: for each arm the metrics as lists, a seed each, in percent; where
+        there is no ground truth of a size, None. `parameters`, `flops` and `seconds`
+        are beside them. `baseline`: the name of its arm. `setup`: what it depends on.
+    """
+    arms = {}
+    for name, by_seed in folders.items():
+        runs = [
+            json.loads((folder / SCORES).read_text()) for folder in by_seed.values()
+        ]
+        # The metric's own prefix, as in aitod/AP, is the same in all runs.
+        keys = [key for key in runs[0]['scores'] if '/' in key]
+        arms[name] = {
+            key.split('/', 1)[1]: [_percent(run['scores'][key]) for run in runs]
+            for key in keys
+        }
+        arms[name] |= {key: runs[0][key] for key in ('parameters', 'flops')}
+        arms[name]['seconds'] = [run['seconds'] for run in runs]
+    cfg = grid.arms[grid.baseline]
+    return dict(
+        arms=arms,
+        baseline=grid.baseline,
+        setup=dict(
+            seeds=list(grid.seeds),
+            epochs=cfg.train_cfg.max_epochs,
+            batch_size=cfg.train_dataloader.batch_size,
+            train=_tail(cfg.train_dataloader.dataset),
+            scored=_tail(cfg.val_dataloader.dataset),
+            flops_size=runs[0]['flops_size'],
+            device=_device(),
+            torch=torch.__version__,
+            sarl=__version__,
+        ),
+    )
+
+
+def _percent(score: float) -> float | None:
+    return None if score < 0 else round(100 * score, 4)
+
+
+def _tail(dataset: dict) -> str:
+    """Name an annotation file without saying where on this machine it lies."""
+    path = Path(dataset.data_root, dataset.ann_file)
+    return '/'.join(path.parts[-3:])
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'{get_device()}, {platform.machine()}'
+
+
+def paired_difference(
+    values: list[float], baseline: list[float], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Compare two arms seed by seed.
+
+    Args:
+        values (list[float]): Of the arm, a seed each.
+        baseline (list[float]): Of the baseline, with the same seeds.
+        confidence (float): Of the interval, in (0, 1).
+
+    Returns:
+        tuple[float, float]: The mean difference, and half the width of its interval by
+        Student's t; NaN for a single seed.
+    """
+    differences = np.subtract(values, baseline)
+    if len(differences) < 2:
+        return float(differences.mean()), float('nan')
+    error = differences.std(ddof=1) / len(differences) ** 0.5
+    quantile = scipy.stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
+    return float(differences.mean()), float(quantile * error)
+
+
+def markdown(summary: dict) -> str:
+    """Lay a summary out as a table.
+
+    Args:
+        summary (dict): From `summarise`.
+
+    Returns:
+        str: Mean and standard deviation of each score in percent, and the paired
+        difference of AP with its 95 % interval.
+    """
+    baseline = summary['arms'][summary['baseline']]
+    table = PrettyTable(['', *COLUMNS, 'AP - baseline', 'parameters', 'GFLOPs'])
+    for name, arm in summary['arms'].items():
+        difference = ''
+        if arm is not baseline:
+            mean, half = paired_difference(arm['AP'], baseline['AP'])
+            difference = (
+                f'{mean:+.1f}' if np.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
+            )
+        costs = f'{arm["parameters"]:,}', f'{arm["flops"] / 1e9:.2f}'
+        cells = [_mean_and_spread(arm[key]) for key in COLUMNS.values()]
+        table.add_row([name, *cells, difference, *costs])
+    table.align = 'r'
+    table.align[''] = 'l'
+    table.set_style(TableStyle.MARKDOWN)
+    setup = summary['setup']
+    return (
+        f'{table}\n\nPercent: mean (standard deviation) over seeds '
+        f'{", ".join(map(str, setup["seeds"]))}. The difference is paired by seed, '
+        f"with its 95 % interval by Student's t. Scored on {setup['scored']} after "
+        f'{setup["epochs"]} epochs of {setup["train"]}; FLOPs at '
+        f'{setup["flops_size"][0]} x {setup["flops_size"][1]} px. {setup["device"]}, '
+        f'torch {setup["torch"]}.\n'
+    )
+
+
+def _mean_and_spread(values: list[float | None]) -> str:
+    if None in values:
+        return '-'
+    if len(values) < 2:
+        return f'{values[0]:.1f}'
+    return f'{np.mean(values):.1f} ({np.std(values, ddof=1):.1f})'

@@ -1,0 +1,6 @@
+"""What SARL and SAL are compared with; `import sarl` does not load it."""
+
+from .nwd_loss import NWDLoss
+from .spd_conv import spd_backbone
+
+__all__ = ['NWDLoss', 'spd_backbone']

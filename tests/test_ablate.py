@@ -1,0 +1,193 @@
+"""`tools/ablate.py`, as a user runs it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, write_coco
+
+from sarl.ablation import ablate, markdown, paired_difference
+from sarl.errors import InputError
+
+PLAIN = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
+GRID = """
+_base_ = {base!r}
+
+data_root = {root!r}
+data = dict(
+    type='TinyCocoDataset', data_root=data_root, metainfo=dict(classes=('boat', 'car'))
+)
+workers = dict(num_workers=0, persistent_workers=False)
+model = dict(bbox_head=dict(head_module=dict(num_classes=2)))
+train_dataloader = dict(batch_size=2, dataset=data, **workers)
+val_dataloader = dict(dataset=data, **workers)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
+test_evaluator = val_evaluator
+crop_size = (64, 64)
+train_cfg = dict(max_epochs=2)
+default_hooks = dict(param_scheduler=dict(max_epochs=2), logger=dict(interval=1))
+neck = dict(
+    _delete_=True,
+    type='SARL',
+    in_channels=[256, 512, 1024],
+    widen_factor=0.25,
+    neck=_base_.model.neck,
+)
+grid = dict(
+    baseline='plain',
+    seeds=[3, 4],
+    held_out=dict(scene=['b']),
+    arms={{
+        'plain + SARL': dict(model=dict(neck=neck)),
+        'broken': dict(model=dict(backbone=dict(type='NoBackbone'))),
+    }},
+)
+"""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Data of eight images, two of them of scene b, and a grid of two arms."""
+    folder = write_coco(tmp_path_factory.mktemp('ablation') / 'my data', train=8)
+    path = folder / 'annotations/train.json'
+    content = json.loads(path.read_text())
+    for image in content['images']:
+        image['scene'] = 'b' if image['id'] in (3, 6) else 'a'
+    path.write_text(json.dumps(content))
+    (folder / 'grid.py').write_text(GRID.format(base=str(PLAIN), root=f'{folder}/'))
+    return folder
+
+
+def losses(work_dir, arm):
+    (log,) = work_dir.glob(f'{arm}-*/seed3/*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return [row['loss'] for row in rows if 'loss' in row]
+
+
+def test_choose_then_score(folder, tool, tmp_path):
+    arguments = [folder / 'grid.py', '--arms', 'plain + SARL', '--work-dir', 'runs']
+    chosen = tool(
+        'ablate.py',
+        *arguments,
+        *('--held-out', '--jobs', 2, '--evaluations', 2, '--out', 'chosen'),
+    )
+    assert chosen.returncode == 0, chosen.stderr
+    assert (tmp_path / 'chosen/table.md').read_text() in chosen.stdout
+    assert (tmp_path / 'chosen/curves.png').stat().st_size > 0
+    summary = json.loads((tmp_path / 'chosen/summary.json').read_text())
+    assert summary['baseline'] == 'plain'
+    assert list(summary['arms']) == ['plain', 'plain + SARL']
+    assert summary['setup']['seeds'] == [3, 4]
+    for arm in summary['arms'].values():
+        assert len(arm['AP']) == len(arm['AP_vt']) == len(arm['seconds']) == 2
+    assert (
+        summary['arms']['plain']['parameters']
+        < summary['arms']['plain + SARL']['parameters']
+    )
+    assert str(tmp_path) not in json.dumps(summary)
+
+    # Split by scene, with nothing lost.
+    parts = {
+        name: json.loads((tmp_path / f'runs/{name}.json').read_text())
+        for name in ('kept', 'held_out')
+    }
+    assert [image['id'] for image in parts['held_out']['images']] == [3, 6]
+    assert [image['id'] for image in parts['kept']['images']] == [1, 2, 4, 5, 7, 8]
+    assert [len(part['annotations']) for part in parts.values()] == [30, 10]
+
+    # The same weights and the same crops: before any step, both lose the same.
+    plain, sarl = (losses(tmp_path / 'runs', arm) for arm in ('plain', 'plain___SARL'))
+    assert len(plain) == len(sarl) == 2 * 3
+    assert plain[0] == sarl[0]
+    assert plain[2] != sarl[2]
+
+    # What is there is not run again; what was broken off gives what it gave.
+    (done,) = tmp_path.glob('runs/plain-*/seed3/scores.json')
+    (lost,) = tmp_path.glob('runs/plain-*/seed4/scores.json')
+    before, time = lost.read_text(), done.stat().st_mtime_ns
+    lost.unlink()
+    again = tool(
+        'ablate.py',
+        *arguments,
+        *('--held-out', '--jobs', 2, '--evaluations', 2, '--out', 'again'),
+    )
+    assert again.returncode == 0, again.stderr
+    assert json.loads(lost.read_text())['scores'] == json.loads(before)['scores']
+    assert done.stat().st_mtime_ns == time
+
+
+def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
+    result = tool(
+        'ablate.py',
+        *(folder / 'grid.py', '--arms', 'broken', '--seeds', 3, '--work-dir', 'runs'),
+    )
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert '1 of 2 runs failed, first broken, seed 3: KeyError' in result.stderr
+    (log,) = tmp_path.glob('runs/broken-*/seed3/console.log')
+    assert 'NoBackbone' in log.read_text()
+    # Without --held-out the whole training set trains.
+    (scores,) = tmp_path.glob('runs/plain-*/seed3/scores.json')
+    log = (scores.parent / 'console.log').read_text()
+    assert "ann_file='annotations/train.json'" in log
+    assert "my data/annotations/val.json'" in log
+    assert not (tmp_path / 'docs/ablation/summary.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ("baseline='plain',", '', 'needs grid=dict'),
+        ('seeds=[3, 4]', 'seeds=[3, 3]', r'seeds are different numbers, not \[3, 3\]'),
+        ("'broken': dict", "'plain': dict", "baseline 'plain' is an arm too"),
+        ("type='NoBackbone'", '', "'broken' does not differ from another arm"),
+        ("scene=['b']", "scene=['c']", 'leaves a part empty. Values .*: a, b'),
+        ("scene=['b']", "place=['b']", "train_1.jpg has no field 'place'"),
+        ("held_out=dict(scene=['b']),", '', 'needs one field'),
+    ],
+)
+def test_bad_grids(folder, tmp_path, old, new, message):
+    path = tmp_path / 'grid.py'
+    content = (folder / 'grid.py').read_text()
+    assert old in content
+    path.write_text(content.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        ablate(path, tmp_path, tmp_path, held_out=True)
+    assert not list(tmp_path.glob('*.json'))
+
+
+def test_unknown_arm_and_missing_grid(folder, tool, tmp_path):
+    result = tool('ablate.py', folder / 'grid.py', '--arms', 'SPD')
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert "has no arms ['SPD'], only ['plain', 'plain + SARL'" in result.stderr
+    with pytest.raises(InputError, match=r'grid file nowhere\.py does not exist'):
+        ablate(Path('nowhere.py'), tmp_path, tmp_path)
+
+
+def test_difference_by_hand():
+    # Differences 2, 1 and 3: mean 2, standard error 1 / sqrt(3), t of 2 degrees 4.3027.
+    mean, half = paired_difference([3, 4, 5], [1, 3, 2])
+    assert mean == pytest.approx(2)
+    assert half == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
+
+
+def test_table():
+    keys = ('AP', 'AP_50', 'AP_75', 'AP_vt', 'AP_t', 'AP_s', 'AP_m')
+    arms = {
+        'plain': dict.fromkeys(keys, [1.0, 3.0]),
+        'ours': dict.fromkeys(keys, [4.0, 7.0]),
+    }
+    arms['ours'] = {**arms['ours'], 'AP_m': [None, None]}
+    for arm in arms.values():
+        arm.update(parameters=1000, flops=2e9)
+    setup = dict(seeds=[0, 1], scored='val', train='train', epochs=3, device='cpu')
+    setup.update(flops_size=[64, 64], torch='2')
+    rows = markdown(dict(arms=arms, baseline='plain', setup=setup)).splitlines()
+    assert re.split(r' *\| *', rows[2])[1:3] == ['plain', '2.0 (1.4)']
+    cells = re.split(r' *\| *', rows[3])
+    assert cells[1:3] == ['ours', '5.5 (2.1)']
+    # Differences 3 and 4, t of one degree 12.706.
+    assert cells[8:12] == ['-', '+3.5 ± 6.4', '1,000', '2.00']
