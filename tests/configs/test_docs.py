@@ -21,7 +21,9 @@ def test_a_data_set_and_a_size_of_your_own(tmp_path):
     row, *blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
     table = configs / '_base_/datasets.py'
     head, tail = table.read_text().split('settings = dict(\n')
-    table.write_text(f'{head}settings = dict(\n{row}{tail}')
+    first, *row, last = row.splitlines(keepends=True)
+    assert first + last == 'settings = dict(\n)\n'
+    table.write_text(f'{head}{first}{"".join(row)}{tail}')
     names = re.findall(r'`configs/(yolov5/\S+_boats\.py)`', text)
     assert len(names) == len(blocks) == 3
     for name, block in zip(names, blocks, strict=True):

@@ -4,10 +4,13 @@ import json
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 
+from sarl.engine import SALHook
 from sarl.losses.sal import MAX_CALLS, SAL
 
 LOSS = dict(type='mmdet.IoULoss')
@@ -66,6 +69,21 @@ def test_saved_and_resumed():
     assert not SAL(LOSS).state_dict()
 
 
+def test_gradients_that_are_accumulated_count_as_one_batch():
+    together, apart = adaptive(), adaptive()
+    together.size_weight(torch.tensor([4.0, 4, 4, 32]))
+    together.update()
+    weight = torch.nn.Parameter(torch.zeros(1))
+    wrapper = OptimWrapper(torch.optim.SGD([weight], lr=1), accumulative_counts=2)
+    runner = SimpleNamespace(model=torch.nn.Sequential(apart), optim_wrapper=wrapper)
+    for sizes in ([4.0, 4, 4], [32.0]):
+        apart.size_weight(torch.tensor(sizes))
+        wrapper.update_params(weight.sum())
+        SALHook().after_train_iter(runner, 0)
+    assert apart.reference.item() == pytest.approx(together.reference.item())
+    assert apart.num_updates == 1
+
+
 def test_a_missing_hook_is_said():
     loss = adaptive()
     for _ in range(MAX_CALLS):
@@ -88,7 +106,10 @@ torch.distributed.init_process_group(
     'gloo', init_method=f'file://{store}', rank=rank, world_size=2
 )
 loss = SAL(dict(type='mmdet.IoULoss'), reference='adaptive', momentum=0.5)
-runner = SimpleNamespace(model=torch.nn.Sequential(loss))
+runner = SimpleNamespace(
+    model=torch.nn.Sequential(loss),
+    optim_wrapper=SimpleNamespace(should_update=lambda: True),
+)
 references = []
 for sizes in ([[4.0, 4.0], []], [[16.0], [64.0]])[rank]:
     if sizes:

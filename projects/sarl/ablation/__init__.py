@@ -1,6 +1,6 @@
-from .ablate import ablate
 from .grid import Grid, read_grid
-from .run_grid import run_grid
+from .report import ablate
+from .runs import run_grid
 from .summary import markdown, paired_difference, summarise
 
 __all__ = [

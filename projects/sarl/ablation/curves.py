@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..files import write_whole
-from .run_grid import CURVE
+from .runs import CURVE
 
 
 def draw_curves(folders: dict[str, dict[int, Path]], out: Path) -> None:

@@ -12,7 +12,7 @@ from prettytable import PrettyTable, TableStyle
 
 from ..version import __version__
 from .grid import Grid
-from .run_grid import SCORES
+from .runs import SCORES
 
 COLUMNS = {
     'AP': 'AP',

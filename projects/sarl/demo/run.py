@@ -163,6 +163,8 @@ def _train_and_score(name: str, cfg: Config) -> dict[str, float]:
         return json.loads(scores_file.read_text())
     cfg = copy.deepcopy(cfg)
     cfg.custom_hooks.append(dict(type='ProgressBarHook', name=name))
+    # MMEngine would write the second training's log into the folder of the first.
+    cfg.visualizer.name = folder.name
     # The last epoch is scored by the test.
     cfg.train_cfg.val_begin = cfg.train_cfg.max_epochs + 1
     cfg.test_evaluator.outfile_prefix = str(folder / 'detections')

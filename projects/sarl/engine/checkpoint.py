@@ -35,8 +35,18 @@ SAFE_TYPES = [
     *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'u4', 'u8', 'bool')),
 ]
 
-if hasattr(torch.serialization, 'add_safe_globals'):
-    torch.serialization.add_safe_globals(SAFE_TYPES)
+
+def allow_safe_types() -> None:
+    """Let torch load the types of `SAFE_TYPES`.
+
+    Importing sarl does it. The fork of MMEngine takes back those that it allows
+    itself, whenever it has loaded a checkpoint.
+    """
+    if hasattr(torch.serialization, 'add_safe_globals'):
+        torch.serialization.add_safe_globals(SAFE_TYPES)
+
+
+allow_safe_types()
 
 
 def check_checkpoint(path: str) -> None:
@@ -49,6 +59,7 @@ def check_checkpoint(path: str) -> None:
         InputError: If it is missing, broken, or holds an object of a type that is
             not in `SAFE_TYPES`.
     """
+    allow_safe_types()
     try:
         torch.load(path, map_location='meta', weights_only=True)
     except FileNotFoundError:

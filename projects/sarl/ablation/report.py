@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..files import write_json, write_whole
 from .curves import draw_curves
 from .grid import read_grid, use_held_out
-from .run_grid import run_grid
+from .runs import run_grid
 from .summary import markdown, summarise
 
 
