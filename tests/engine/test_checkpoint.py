@@ -1,4 +1,5 @@
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ def test_history_and_numpy_values_load(tmp_path):
     assert restored.statistics('max') == 2
     assert loaded['meta']['ap'] == 0.5
     assert loaded['meta']['array'].tolist() == [0, 1, 2]
+
+
+def test_types_that_others_take_back_are_allowed_again(tmp_path):
+    path = save(tmp_path, history=HistoryBuffer([1.0], [1]))
+    # As the fork of MMEngine does when it loads.
+    with torch.serialization.safe_globals([HistoryBuffer]):
+        torch.load(path, weights_only=True)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    check_checkpoint(path)
 
 
 def test_any_other_object_is_refused(tmp_path):

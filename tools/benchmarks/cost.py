@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+# On the forks MMYOLO can only be imported after it.
+import sarl  # noqa: F401  # isort: skip
 import mmyolo
 import numpy as np
 import torch
