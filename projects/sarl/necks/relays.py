@@ -13,6 +13,7 @@ Three ways to decide, all of them ours (see `docs/method.md`):
   al. 2021, arXiv 2106.09681).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -125,20 +126,19 @@ class Relay(BaseModule):
         Returns:
             Tensor: Shape (B, target, H, W).
         """
-        detail = self.detail(source, target.shape[-2:])
-        return target + self.project(self.select(detail, self.context(target)))
+        return target + self.project(self.select(source, target))
 
-    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+    @abstractmethod
+    def select(self, source: Tensor, target: Tensor) -> Tensor:
         """Decide what to hand over.
 
         Args:
-            detail (Tensor): From the source, shape (B, width, H, W).
-            context (Tensor): From the target, likewise.
+            source (Tensor): Shape (B, source, h, w).
+            target (Tensor): Shape (B, target, H, W).
 
         Returns:
-            Tensor: Likewise.
+            Tensor: Shape (B, width, H, W).
         """
-        raise NotImplementedError
 
 
 class GateRelay(Relay):
@@ -174,9 +174,10 @@ class GateRelay(Relay):
                 nn.Conv2d(squeezed, width, 1),
             )
 
-    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+    def select(self, source: Tensor, target: Tensor) -> Tensor:
         """Gate the detail, see `Relay.select`."""
-        selected = detail
+        selected = detail = self.detail(source, target.shape[-2:])
+        context = self.context(target)
         if self.where is not None:
             # (B, 4, H, W): how strong each level is at a place, on average and at most
             strength = torch.cat(
@@ -195,6 +196,25 @@ class GateRelay(Relay):
         return selected
 
 
+def mix_channels(detail: Tensor, context: Tensor, temperature: Tensor) -> Tensor:
+    """Let each channel of the context attend to those of the detail.
+
+    Args:
+        detail (Tensor): Shape (B, width, H, W).
+        context (Tensor): Likewise.
+        temperature (Tensor): Factor of their likeness, a cosine over all places.
+
+    Returns:
+        Tensor: Likewise.
+    """
+    # (B, width, H * W); in float32, since these are sums over all places
+    query = F.normalize(context.flatten(2).float(), dim=-1)
+    key = F.normalize(detail.flatten(2).float(), dim=-1)
+    likeness = query @ key.transpose(1, 2) * temperature
+    attention = likeness.softmax(-1).to(detail.dtype)
+    return (attention @ detail.flatten(2)).view_as(detail)
+
+
 class MixRelay(Relay):
     """Mix the channels of the detail by their likeness to those of the target.
 
@@ -206,14 +226,10 @@ class MixRelay(Relay):
         super().__init__(*args, **kwargs)
         self.temperature = nn.Parameter(torch.ones(1))
 
-    def select(self, detail: Tensor, context: Tensor) -> Tensor:
+    def select(self, source: Tensor, target: Tensor) -> Tensor:
         """Mix the detail, see `Relay.select`."""
-        # (B, width, H * W); in float32, since these are sums over all places
-        query = F.normalize(context.flatten(2).float(), dim=-1)
-        key = F.normalize(detail.flatten(2).float(), dim=-1)
-        likeness = query @ key.transpose(1, 2) * self.temperature
-        attention = likeness.softmax(-1).to(detail.dtype)
-        return (attention @ detail.flatten(2)).view_as(detail)
+        detail = self.detail(source, target.shape[-2:])
+        return mix_channels(detail, self.context(target), self.temperature)
 
 
 class PickRelay(Relay):
@@ -233,8 +249,8 @@ class PickRelay(Relay):
         self.key = nn.Conv2d(source, width, 1)
         self.query = nn.Conv2d(width, width, 1)
 
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Enrich the target, see `Relay.forward`."""
+    def select(self, source: Tensor, target: Tensor) -> Tensor:
+        """Pick among the finer cells, see `Relay.select`."""
         size = target.shape[-2:]
         # (B, width, 4, H, W)
         detail, key = (
@@ -243,7 +259,7 @@ class PickRelay(Relay):
         )
         query = self.query(self.context(target)).unsqueeze(2)
         likeness = (query * key).sum(1, keepdim=True) / key.shape[1] ** 0.5
-        return target + self.project((likeness.softmax(2) * detail).sum(2))
+        return (likeness.softmax(2) * detail).sum(2)
 
 
 RELAYS = dict(gate=GateRelay, mix=MixRelay, pick=PickRelay)
