@@ -19,10 +19,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
-from prettytable import PrettyTable, TableStyle
 from torch import nn
 
 from sarl.analysis import count_parameters, flops, forward_ms
+from sarl.metrics.report import markdown_table
 
 CONFIGS = Path(mmyolo.__file__).parent / '.mim/configs'
 FILES = {
@@ -110,9 +110,7 @@ def main() -> None:
     warnings.filterwarnings('ignore')  # of deprecations in what we depend on
     logging.disable(logging.WARNING)  # FLOP counters tell each operator they skip
     init_default_scope('mmyolo')
-    table = PrettyTable(['', 'parameters', 'GFLOPs', 'ms'], align='r')
-    table.set_style(TableStyle.MARKDOWN)
-    table.align[''] = 'l'
+    table = markdown_table(['', 'parameters', 'GFLOPs', 'ms'])
     for name in args.models:
         changes = {
             '': plain,

@@ -8,21 +8,11 @@ import numpy as np
 import scipy.stats
 import torch
 from mmengine.device import get_device
-from prettytable import PrettyTable, TableStyle
 
+from ..metrics.report import AITOD_COLUMNS, markdown_table
 from ..version import __version__
 from .grid import Grid
 from .runs import SCORES
-
-COLUMNS = {
-    'AP': 'AP',
-    'AP50': 'AP_50',
-    'AP75': 'AP_75',
-    'APvt': 'AP_vt',
-    'APt': 'AP_t',
-    'APs': 'AP_s',
-    'APm': 'AP_m',
-}
 
 
 def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
@@ -117,7 +107,9 @@ def markdown(summary: dict) -> str:
         difference of AP with its 95 % interval.
     """
     baseline = summary['arms'][summary['baseline']]
-    table = PrettyTable(['', *COLUMNS, 'AP - baseline', 'parameters', 'GFLOPs'])
+    table = markdown_table(
+        ['', *AITOD_COLUMNS, 'AP - baseline', 'parameters', 'GFLOPs']
+    )
     for name, arm in summary['arms'].items():
         difference = ''
         if arm is not baseline:
@@ -126,11 +118,8 @@ def markdown(summary: dict) -> str:
                 f'{mean:+.1f}' if np.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
             )
         costs = f'{arm["parameters"]:,}', f'{arm["flops"] / 1e9:.2f}'
-        cells = [_mean_and_spread(arm[key]) for key in COLUMNS.values()]
+        cells = [_mean_and_spread(arm[key]) for key in AITOD_COLUMNS.values()]
         table.add_row([name, *cells, difference, *costs])
-    table.align = 'r'
-    table.align[''] = 'l'
-    table.set_style(TableStyle.MARKDOWN)
     setup = summary['setup']
     return (
         f'{table}\n\nPercent: mean (standard deviation) over seeds '

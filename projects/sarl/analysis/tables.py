@@ -6,8 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
-from prettytable import PrettyTable, TableStyle
-
+from ..metrics.report import markdown_table
 from .compare import Comparison, Difference, Row, Statistic
 from .runs import Run
 
@@ -157,10 +156,7 @@ def _published(comparison: Comparison) -> str:
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence]) -> str:
-    table = PrettyTable(header)
-    table.set_style(TableStyle.MARKDOWN)
-    table.align = 'r'
-    table.align[header[0]] = 'l'
+    table = markdown_table(header)
     table.add_rows(lines)
     return table.get_string()
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 from mmyolo.registry import DATASETS
-from prettytable import PrettyTable, TableStyle
+from prettytable import PrettyTable
 
 from ..analysis import count_parameters, match_images, ms_per_image
 from ..datasets.coco_file import StrictCOCO
@@ -22,21 +22,13 @@ from ..datasets.scenes import make_scenes
 from ..engine import launch
 from ..errors import InputError
 from ..files import write_json, write_whole
+from ..metrics.report import AITOD_COLUMNS, markdown_table
 from ..version import __version__
 from .pictures import draw_comparison, most_different
 
 CONFIGS = {
     'YOLOv5-n': 'yolov5/yolov5_n-v61_1xb16-25e_scenes.py',
     'YOLOv5-n + SARL + SAL': 'yolov5/yolov5_n-v61_sarl-sal_1xb16-25e_scenes.py',
-}
-COLUMNS = {
-    'AP': 'AP',
-    'AP50': 'AP_50',
-    'AP75': 'AP_75',
-    'APvt': 'AP_vt',
-    'APt': 'AP_t',
-    'APs': 'AP_s',
-    'APm': 'AP_m',
 }
 TRAIN_SCENES, VAL_SCENES = 800, 200
 TIMED_IMAGES = 30
@@ -189,7 +181,7 @@ def _results(
     milliseconds = ms_per_image(models, timed)
     rows = {
         name: {
-            **{key: scores[name][f'aitod/{key}'] for key in COLUMNS.values()},
+            **{key: scores[name][f'aitod/{key}'] for key in AITOD_COLUMNS.values()},
             'parameters': count_parameters(model),
             'ms_per_image': ms,
         }
@@ -207,16 +199,14 @@ def _results(
 
 def _table(rows: dict[str, dict[str, float]]) -> PrettyTable:
     """Lay rows out in percent; '-' where there is no ground truth of the size."""
-    table = PrettyTable(['', *COLUMNS, 'parameters', 'ms/image'])
+    table = markdown_table(['', *AITOD_COLUMNS, 'parameters', 'ms/image'])
     for name, row in rows.items():
         percents = [
-            '-' if row[key] < 0 else f'{100 * row[key]:.1f}' for key in COLUMNS.values()
+            '-' if row[key] < 0 else f'{100 * row[key]:.1f}'
+            for key in AITOD_COLUMNS.values()
         ]
         costs = [f'{row["parameters"]:,}', f'{row["ms_per_image"]:.1f}']
         table.add_row([name, *percents, *costs])
-    table.align = 'r'
-    table.align[''] = 'l'
-    table.set_style(TableStyle.MARKDOWN)
     return table
 
 

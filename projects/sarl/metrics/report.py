@@ -1,6 +1,19 @@
 """Scores as tables for people."""
 
+from collections.abc import Sequence
+
 from prettytable import PrettyTable, TableStyle
+
+# AI-TOD's rows as tables head them, and their keys.
+AITOD_COLUMNS = {
+    'AP': 'AP',
+    'AP50': 'AP_50',
+    'AP75': 'AP_75',
+    'APvt': 'AP_vt',
+    'APt': 'AP_t',
+    'APs': 'AP_s',
+    'APm': 'AP_m',
+}
 
 
 def score_table(rows: dict[str, float]) -> str:
@@ -9,7 +22,7 @@ def score_table(rows: dict[str, float]) -> str:
     Args:
         rows (dict[str, float]): Fractions by name.
     """
-    table = _table(['score', ''])
+    table = markdown_table(['score', ''])
     table.add_rows([[name, _text(value)] for name, value in rows.items()])
     return table.get_string()
 
@@ -25,7 +38,7 @@ def class_table(by_class: dict[str, dict[str, float]]) -> str:
         for name in next(iter(by_class.values()), {})
         if name.removeprefix('coco_').startswith('AP') or name.endswith('oLRP')
     ]
-    table = _table(['class', *names])
+    table = markdown_table(['class', *names])
     table.add_rows(
         [
             [class_, *(_text(rows[name]) for name in names)]
@@ -35,7 +48,12 @@ def class_table(by_class: dict[str, dict[str, float]]) -> str:
     return table.get_string()
 
 
-def _table(names: list[str]) -> PrettyTable:
+def markdown_table(names: Sequence[str]) -> PrettyTable:
+    """Open a Markdown table, numbers to the right of a first column of names.
+
+    Args:
+        names (Sequence[str]): The header.
+    """
     table = PrettyTable(names)
     table.set_style(TableStyle.MARKDOWN)
     table.align = 'r'
