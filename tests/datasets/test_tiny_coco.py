@@ -100,7 +100,7 @@ def test_two_pixel_objects_survive_the_training_pipeline(
         ann_file='train.json',
         data_root=str(tmp_path),
         data_prefix=dict(img='images/'),
-        pipeline=Config.fromfile(CONFIGS / 'yolov5' / config).train_pipeline,
+        pipeline=cfg.train_dataloader.dataset.pipeline,
     )
     widths = []
     for _ in range(20):
