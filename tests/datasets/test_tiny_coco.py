@@ -96,6 +96,7 @@ def test_two_pixel_objects_survive_the_training_pipeline(
         categories=[dict(id=1, name='dot')],
     )
     (tmp_path / 'train.json').write_text(json.dumps(content))
+    cfg = Config.fromfile(CONFIGS / 'yolov5' / config)
     data = TinyCocoDataset(
         ann_file='train.json',
         data_root=str(tmp_path),
