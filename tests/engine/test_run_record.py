@@ -23,6 +23,9 @@ from sarl.engine import launch, run_record
 from sarl.engine.run_record import annotation_files, git_state
 
 
+RUNS = count()
+
+
 class Numbers(Dataset):
     """Six numbers, with the arguments of a data set of images."""
 
@@ -92,7 +95,6 @@ def train(tmp_path, monkeypatch):
         monkeypatch.setitem(registry.module_dict, part.__name__, part)
     for split in ('train', 'val'):
         (tmp_path / f'{split}.json').write_text(split)
-    runs = count()
 
     def run(resume=None, stop_at=None, seed=0, batch_size=3):
         def loader(split):
@@ -121,8 +123,8 @@ def train(tmp_path, monkeypatch):
                 ],
                 randomness=dict(seed=seed),
                 work_dir=str(tmp_path / 'run'),
-                # MMEngine names runs by the second, and these are quicker.
-                experiment_name=f'run {next(runs)}',
+                # MMEngine tells runs apart by the second, and these are quicker.
+                experiment_name=f'run {next(RUNS)}',
             )
         )
         launch.train(cfg, resume)
