@@ -22,7 +22,6 @@ import sarl
 from sarl.engine import launch, run_record
 from sarl.engine.run_record import annotation_files, git_state
 
-
 RUNS = count()
 
 
