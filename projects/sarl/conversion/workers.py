@@ -5,14 +5,17 @@ import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import cv2
 
 from ..processes import follow_parent
 from ..progress import progress_bar
+
+# Chunks a worker that are handed over before the first one is done.
+AHEAD = 16
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -53,19 +56,28 @@ def map_in_order(
             # A fork inherits the locks of OpenCV's threads, which nobody would release.
             cv2.setNumThreads(0)
             # Not `pool.map`: it cancels what is left after an error, and a pool whose
-            # workers end fails to tell that to items that are cancelled.
-            chunks = deque(
-                pool.submit(_apply, function, items[start : start + chunk])
-                for start in range(0, len(items), chunk)
+            # workers end fails to tell that to items that are cancelled. It also hands
+            # over all items at once, and Ctrl-C in the middle of that can leave a lock
+            # of the pool closed.
+            chunks = (
+                items[start : start + chunk] for start in range(0, len(items), chunk)
             )
+            submitted = (pool.submit(_apply, function, chunk) for chunk in chunks)
+            ahead = deque(islice(submitted, AHEAD * workers))
             cv2.setNumThreads(threads)
-            results = (chunks.popleft().result() for _ in range(len(chunks)))
-            yield from progress_bar(chain.from_iterable(results), **bar)
+            yield from progress_bar(_in_order(ahead, submitted), **bar)
         except BaseException:
             # Left alone, the pool would wait for all items.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             raise
+
+
+def _in_order(ahead: deque[Future], submitted: Iterator[Future]) -> Iterator:
+    while ahead:
+        results = ahead.popleft().result()
+        ahead.extend(islice(submitted, 1))
+        yield from results
 
 
 def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
