@@ -42,6 +42,13 @@ nwd = dict(
 )
 
 
+# What more training would buy, and whether the gain outlasts it.
+longer = dict(
+    train_cfg=dict(max_epochs=2 * _base_.max_epochs),
+    default_hooks=dict(param_scheduler=dict(max_epochs=2 * _base_.max_epochs)),
+)
+
+
 def relay(**settings):
     return dict(model=dict(sarl, neck=dict(sarl['neck'], **settings)))
 
@@ -65,6 +72,10 @@ grid = dict(
         'YOLOv5-n + P2 head + SARL': dict(model=sarl_p2),
         'YOLOv5-n + SPD-Conv': dict(model=spd),
         'YOLOv5-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
+        'YOLOv5-n, twice the epochs': longer,
+        'YOLOv5-n + SARL + SAL, twice the epochs': dict(
+            model=dict(**sarl, **_base_.sal), **longer
+        ),
         # To choose by, on the held-out scenes.
         'SARL, no gates': relay(relay=dict(type='gate', gates='none')),
         'SARL, spatial gate': relay(relay=dict(type='gate', gates='spatial')),
@@ -89,4 +100,4 @@ grid = dict(
     },
 )
 del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
-del p2, sarl_p2, deeper, spd, nwd
+del p2, sarl_p2, deeper, spd, nwd, longer

@@ -22,7 +22,7 @@ from mmyolo.registry import MODELS
 from torch import nn
 
 from sarl.analysis import count_parameters, flops, forward_ms
-from sarl.metrics.report import markdown_table
+from sarl.markdown import markdown_table
 
 CONFIGS = Path(mmyolo.__file__).parent / '.mim/configs'
 FILES = {

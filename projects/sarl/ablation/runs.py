@@ -6,7 +6,6 @@ not that of two draws. A run that was broken off starts anew, since a resumed on
 see other crops than its pair.
 """
 
-import contextlib
 import copy
 import hashlib
 import json
@@ -14,9 +13,6 @@ import multiprocessing
 import os
 import shutil
 import time
-import traceback
-import warnings
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -30,6 +26,7 @@ from mmengine.runner import Runner, set_random_seed
 from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
+from ..console import console_to
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
@@ -91,7 +88,7 @@ def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
         init_default_scope(cfg.get('default_scope', 'mmyolo'))
         set_random_seed(seed)
         model = MODELS.build(cfg.model)
-        with _console_to(work_dir / 'console.log'):
+        with console_to(work_dir / 'console.log', errors=True):
             model.init_weights()
         part = path.with_suffix('.part')
         torch.save(dict(state_dict=model.state_dict()), part)
@@ -190,7 +187,7 @@ def _start(queue: SimpleQueue) -> None:
 def _run(cfg: Config, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with _console_to(folder / 'console.log'):
+    with console_to(folder / 'console.log', errors=True):
         start = time.perf_counter()
         cfg.work_dir = str(folder)
         runner = Runner.from_cfg(cfg)
@@ -224,20 +221,3 @@ def _curve(folder: Path) -> list[dict[str, float]]:
         for row in rows
         if any(key.startswith(('aitod/', 'coco/', 'visdrone/')) for key in row)
     ]
-
-
-@contextlib.contextmanager
-def _console_to(log: Path) -> Iterator[None]:
-    """Send what the frameworks print, and an error's traceback, to a file."""
-    with (
-        log.open('a', buffering=1) as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter('ignore')
-        try:
-            yield
-        except Exception:
-            traceback.print_exc()
-            raise

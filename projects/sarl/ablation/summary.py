@@ -9,7 +9,8 @@ import scipy.stats
 import torch
 from mmengine.device import get_device
 
-from ..metrics.report import AITOD_COLUMNS, markdown_table
+from ..markdown import markdown_table
+from ..metrics.report import AITOD_COLUMNS
 from ..version import __version__
 from .grid import Grid
 from .runs import SCORES

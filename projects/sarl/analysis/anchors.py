@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.hub import get_config
-from prettytable import PrettyTable, TableStyle
+from prettytable import PrettyTable
 from scipy.cluster.vq import kmeans2
 
 from ..datasets.coco_file import StrictCOCO
 from ..errors import InputError
+from ..markdown import markdown_table
 
 # YOLOv5's `prior_match_thr`.
 THRESHOLD = 4.0
@@ -125,7 +126,7 @@ def reach_table(
         threshold (float): The head's `prior_match_thr`.
     """
     side = np.sqrt(sizes.prod(axis=1))
-    table = PrettyTable(
+    table = markdown_table(
         ['objects', 'number', *anchors, 'halved: ' + next(iter(anchors))]
     )
     hits = [reached(sizes, a, threshold) for a in anchors.values()]
@@ -136,9 +137,6 @@ def reach_table(
             f'{100 * h[chosen].mean():.1f} %' if chosen.any() else '-' for h in hits
         ]
         table.add_row([name, f'{chosen.sum():,}', *shares])
-    table.align = 'r'
-    table.align['objects'] = 'l'
-    table.set_style(TableStyle.MARKDOWN)
     return table
 
 

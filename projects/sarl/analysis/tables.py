@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
-from ..metrics.report import markdown_table
+from ..markdown import markdown_table
 from .compare import Comparison, Difference, Row, Statistic
 from .runs import Run
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
-from prettytable import PrettyTable, TableStyle
 
 from ..files import write_whole
 from ..images import read_image
+from ..markdown import markdown_table
 
 BINS = ('very tiny', 'tiny', 'small', 'medium')
 # The upper borders of all bins but the last (px), which belong to the lower bin.
@@ -133,10 +133,7 @@ def statistics_table(by_split: dict[str, dict]) -> str:
         by_split (dict[str, dict]): Of `split_statistics`, by name of the split.
     """
     columns = {name: _rows(statistics) for name, statistics in by_split.items()}
-    table = PrettyTable(['', *columns])
-    table.set_style(TableStyle.MARKDOWN)
-    table.align = 'r'
-    table.align[''] = 'l'
+    table = markdown_table(['', *columns])
     # Splits may differ in their classes: a row follows the one before it.
     labels: list[str] = []
     for column in columns.values():

@@ -1,11 +1,8 @@
 """Train, score and picture the plain detector and ours on the same data."""
 
-import contextlib
 import copy
 import hashlib
 import json
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -17,12 +14,14 @@ from mmyolo.registry import DATASETS
 from prettytable import PrettyTable
 
 from ..analysis import count_parameters, match_images, ms_per_image
+from ..console import console_to
 from ..datasets.coco_file import StrictCOCO
 from ..datasets.scenes import make_scenes
 from ..engine import launch
 from ..errors import InputError
 from ..files import write_json, write_whole
-from ..metrics.report import AITOD_COLUMNS, markdown_table
+from ..markdown import markdown_table
+from ..metrics.report import AITOD_COLUMNS
 from ..version import __version__
 from .pictures import draw_comparison, most_different
 
@@ -84,7 +83,7 @@ def run_demo(
     results_file = folder / 'results.md'
     print(f'Results go to {folder}', flush=True)
     if not results_file.is_file():
-        with _console_to(folder / 'console.log'):
+        with console_to(folder / 'console.log'):
             scores = {}
             for name, cfg in cfgs.items():
                 cfg.work_dir = str(folder / Path(CONFIGS[name]).stem)
@@ -133,19 +132,6 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
         raise InputError(f'the number of epochs must be at least 1, not {epochs}')
     cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = epochs
     cfg.default_hooks.param_scheduler.max_epochs = epochs
-
-
-@contextlib.contextmanager
-def _console_to(log: Path) -> Iterator[None]:
-    """Send what the frameworks print to a file; progress bars stay in sight."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open('a', buffering=1) as file,
-        contextlib.redirect_stdout(file),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter('ignore')
-        yield
 
 
 def _train_and_score(name: str, cfg: Config) -> dict[str, float]:

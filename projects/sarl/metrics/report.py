@@ -1,8 +1,6 @@
 """Scores as tables for people."""
 
-from collections.abc import Sequence
-
-from prettytable import PrettyTable, TableStyle
+from ..markdown import markdown_table
 
 # AI-TOD's rows as tables head them, and their keys.
 AITOD_COLUMNS = {
@@ -46,19 +44,6 @@ def class_table(by_class: dict[str, dict[str, float]]) -> str:
         ]
     )
     return table.get_string()
-
-
-def markdown_table(names: Sequence[str]) -> PrettyTable:
-    """Open a Markdown table, numbers to the right of a first column of names.
-
-    Args:
-        names (Sequence[str]): The header.
-    """
-    table = PrettyTable(names)
-    table.set_style(TableStyle.MARKDOWN)
-    table.align = 'r'
-    table.align[names[0]] = 'l'
-    return table
 
 
 def _text(value: float) -> str:
