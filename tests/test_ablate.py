@@ -14,6 +14,7 @@ PLAIN = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 GRID = """
 _base_ = {base!r}
 
+custom_imports = dict(imports=['sarl', 'sarl.rivals'])
 data_root = {root!r}
 data = dict(
     type='TinyCocoDataset', data_root=data_root, metainfo=dict(classes=('boat', 'car'))
@@ -35,12 +36,16 @@ neck = dict(
     widen_factor=0.25,
     neck=_base_.model.neck,
 )
+nwd = dict(
+    _delete_=True, type='NWDLoss', constant=1.6, bbox_format='xywh', return_iou=True
+)
 grid = dict(
     baseline='plain',
     seeds=[3, 4],
     held_out=dict(scene=['b']),
     arms={{
         'plain + SARL': dict(model=dict(neck=neck)),
+        'NWD': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
         'broken': dict(model=dict(backbone=dict(type='NoBackbone'))),
     }},
 )
@@ -121,13 +126,16 @@ def test_choose_then_score(folder, tool, tmp_path):
 def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
     result = tool(
         'ablate.py',
-        *(folder / 'grid.py', '--arms', 'broken', '--seeds', 3, '--work-dir', 'runs'),
+        *(folder / 'grid.py', '--arms', 'broken', 'NWD', '--seeds', 3),
+        *('--work-dir', 'runs'),
     )
     assert result.returncode == 1
     assert 'Traceback' not in result.stderr
-    assert '1 of 2 runs failed, first broken, seed 3: KeyError' in result.stderr
+    assert '1 of 3 runs failed, first broken, seed 3: KeyError' in result.stderr
     (log,) = tmp_path.glob('runs/broken-*/seed3/console.log')
     assert 'NoBackbone' in log.read_text()
+    # What a config imports is there in the processes that run.
+    assert list(tmp_path.glob('runs/NWD-*/seed3/scores.json'))
     # Without --held-out the whole training set trains.
     (scores,) = tmp_path.glob('runs/plain-*/seed3/scores.json')
     log = (scores.parent / 'console.log').read_text()

@@ -47,6 +47,9 @@ longer = dict(
     train_cfg=dict(max_epochs=2 * _base_.max_epochs),
     default_hooks=dict(param_scheduler=dict(max_epochs=2 * _base_.max_epochs)),
 )
+twice = dict(
+    plain.bbox_head.loss_bbox, loss_weight=2 * plain.bbox_head.loss_bbox.loss_weight
+)
 
 
 def relay(**settings):
@@ -88,6 +91,9 @@ grid = dict(
         'SARL, around the neck': relay(place='around'),
         'SARL, width 256': relay(width=256),
         'SAL, not normalised': sal(normalize=False),
+        # Large objects keep their weight, small ones weigh up to twice as much.
+        'SAL, small objects more': sal(normalize=False, loss=twice),
+        'box loss twice': dict(model=dict(bbox_head=dict(loss_bbox=twice))),
         'SAL, floor 0': sal(floor=0.0),
         'SAL, power': sal(form='power'),
         'SAL, logarithmic': sal(form='logarithmic'),
@@ -100,4 +106,4 @@ grid = dict(
     },
 )
 del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
-del p2, sarl_p2, deeper, spd, nwd, longer
+del p2, sarl_p2, deeper, spd, nwd, longer, twice

@@ -23,6 +23,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
+from mmengine.utils import import_modules_from_strings
 from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
@@ -188,6 +189,9 @@ def _run(cfg: Config, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with console_to(folder / 'console.log', errors=True):
+        if 'custom_imports' in cfg:
+            # The process that read the config has done it, but for itself.
+            import_modules_from_strings(**cfg.custom_imports)
         start = time.perf_counter()
         cfg.work_dir = str(folder)
         runner = Runner.from_cfg(cfg)
