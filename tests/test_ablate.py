@@ -92,6 +92,8 @@ def test_choose_then_score(folder, tool, tmp_path):
         < summary['arms']['plain + SARL']['parameters']
     )
     assert str(tmp_path) not in json.dumps(summary)
+    record = json.loads(next(tmp_path.glob('runs/plain-*/seed3/run.json')).read_text())
+    assert summary['setup']['device'] == record['device']
 
     # Split by scene, with nothing lost.
     parts = {
@@ -197,5 +199,9 @@ def test_table():
     assert re.split(r' *\| *', rows[2])[1:3] == ['plain', '2.0 (1.4)']
     cells = re.split(r' *\| *', rows[3])
     assert cells[1:3] == ['ours', '5.5 (2.1)']
+    assert cells[8:11] == ['-', '1,000', '2.00']
+    assert '- plain' in rows[5]
     # Differences 3 and 4, t of one degree 12.706.
-    assert cells[8:12] == ['-', '+3.5 ± 6.4', '1,000', '2.00']
+    cells = re.split(r' *\| *', rows[7])
+    assert cells[1:3] == ['ours', '+3.5 ± 6.4']
+    assert cells[8] == '-'

@@ -28,6 +28,7 @@ from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
 from ..console import console_to
+from ..engine.run_record import device_name
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
@@ -210,6 +211,7 @@ def _run(cfg: Config, folder: Path) -> None:
             scores=curve[-1],
             seconds=round(seconds, 1),
             flops_size=[width, height],
+            device=device_name(),
             **costs,
         ),
         indent=2,

@@ -1,13 +1,11 @@
 """What a grid came to: scores by seed, and differences of pairs."""
 
 import json
-import platform
 from pathlib import Path
 
 import numpy as np
 import scipy.stats
 import torch
-from mmengine.device import get_device
 
 from ..markdown import markdown_table
 from ..metrics.report import AITOD_COLUMNS
@@ -52,7 +50,7 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
             train=_tail(cfg.train_dataloader.dataset),
             scored=_tail(cfg.val_dataloader.dataset),
             flops_size=runs[0]['flops_size'],
-            device=_device(),
+            device=runs[0]['device'],
             torch=torch.__version__,
             sarl=__version__,
         ),
@@ -67,12 +65,6 @@ def _tail(dataset: dict) -> str:
     """Name an annotation file without saying where on this machine it lies."""
     path = Path(dataset.data_root, dataset.ann_file)
     return '/'.join(path.parts[-3:])
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'{get_device()}, {platform.machine()}'
 
 
 def paired_difference(
@@ -98,34 +90,32 @@ def paired_difference(
 
 
 def markdown(summary: dict) -> str:
-    """Lay a summary out as a table.
+    """Lay a summary out as two tables.
 
     Args:
         summary (dict): From `summarise`.
 
     Returns:
-        str: Mean and standard deviation of each score in percent, and the paired
-        difference of AP with its 95 % interval.
+        str: Mean and standard deviation of each score in percent, with the costs; and
+        the paired difference of each with its 95 % interval.
     """
     baseline = summary['arms'][summary['baseline']]
-    table = markdown_table(
-        ['', *AITOD_COLUMNS, 'AP - baseline', 'parameters', 'GFLOPs']
-    )
+    scores = markdown_table(['', *AITOD_COLUMNS, 'parameters', 'GFLOPs'])
+    differences = markdown_table([f'- {summary["baseline"]}', *AITOD_COLUMNS])
     for name, arm in summary['arms'].items():
-        difference = ''
-        if arm is not baseline:
-            mean, half = paired_difference(arm['AP'], baseline['AP'])
-            difference = (
-                f'{mean:+.1f}' if np.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
-            )
         costs = f'{arm["parameters"]:,}', f'{arm["flops"] / 1e9:.2f}'
         cells = [_mean_and_spread(arm[key]) for key in AITOD_COLUMNS.values()]
-        table.add_row([name, *cells, difference, *costs])
+        scores.add_row([name, *cells, *costs])
+        if arm is not baseline:
+            cells = [
+                _difference(arm[key], baseline[key]) for key in AITOD_COLUMNS.values()
+            ]
+            differences.add_row([name, *cells])
     setup = summary['setup']
     return (
-        f'{table}\n\nPercent: mean (standard deviation) over seeds '
-        f'{", ".join(map(str, setup["seeds"]))}. The difference is paired by seed, '
-        f"with its 95 % interval by Student's t. Scored on {setup['scored']} after "
+        f'{scores}\n\n{differences}\n\nPercent: mean (standard deviation) over seeds '
+        f'{", ".join(map(str, setup["seeds"]))}. The differences are paired by seed, '
+        f"with their 95 % interval by Student's t. Scored on {setup['scored']} after "
         f'{setup["epochs"]} epochs of {setup["train"]}; FLOPs at '
         f'{setup["flops_size"][0]} x {setup["flops_size"][1]} px. {setup["device"]}, '
         f'torch {setup["torch"]}.\n'
@@ -138,3 +128,10 @@ def _mean_and_spread(values: list[float | None]) -> str:
     if len(values) < 2:
         return f'{values[0]:.1f}'
     return f'{np.mean(values):.1f} ({np.std(values, ddof=1):.1f})'
+
+
+def _difference(values: list[float | None], baseline: list[float | None]) -> str:
+    if None in values + baseline:
+        return '-'
+    mean, half = paired_difference(values, baseline)
+    return f'{mean:+.1f}' if np.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
