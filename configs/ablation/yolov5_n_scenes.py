@@ -90,6 +90,13 @@ grid = dict(
         'SARL, behind the neck': relay(place='after'),
         'SARL, around the neck': relay(place='around'),
         'SARL, width 256': relay(width=256),
+        'SARL, kernel of 3': relay(kernel_size=3),
+        'SARL, from stride 2': dict(
+            model=dict(
+                backbone=dict(out_indices=(0, 1, 2, 3, 4)),
+                neck=dict(sarl['neck'], in_channels=[64, *channels]),
+            )
+        ),
         'SAL, not normalised': sal(normalize=False),
         # Large objects keep their weight, small ones weigh up to twice as much.
         'SAL, small objects more': sal(normalize=False, loss=twice),

@@ -47,6 +47,8 @@ SETTINGS = {
     'after': dict(place='after'),
     'around': dict(place='around', towards='both'),
     'strided': dict(resample='strided_conv', towards='both'),
+    'kernel of 3': dict(kernel_size=3, towards='both'),
+    'pick by a kernel of 3': dict(kernel_size=3, relay=dict(type='pick')),
 }
 every_setting = pytest.mark.parametrize(
     'setting', SETTINGS.values(), ids=SETTINGS.keys()
@@ -369,6 +371,10 @@ def test_unknown_settings():
         sarl(relay=dict(type='gate', gates='all'))
     with pytest.raises(ValueError, match="resample is .*'mean'"):
         Resample(4, 4, 'mean')
+    with pytest.raises(ValueError, match='kernel_size is odd, not 2'):
+        sarl(kernel_size=2)
+    with pytest.raises(ValueError, match='has a kernel of its own'):
+        sarl(kernel_size=3, resample='strided_conv')
     with pytest.raises(ValueError, match='pick needs'):
         sarl(relay=dict(type='pick'), towards='both')
     with pytest.raises(ValueError, match="'fine' has no use for 1 of the levels"):

@@ -48,20 +48,28 @@ class Resample(BaseModule):
         width (int): Channels that come out.
         how (str): 'space_to_depth' or 'strided_conv' halve the resolution, 'nearest'
             doubles it.
+        kernel_size (int): Of the projection, odd. That of a strided convolution is 3.
         **conv: Normalisation and activation of the projection.
 
     Raises:
-        ValueError: If `how` is none of them.
+        ValueError: If `how` is none of them, or the kernel is even or not of its kind.
     """
 
-    def __init__(self, channels: int, width: int, how: str, **conv) -> None:
+    def __init__(
+        self, channels: int, width: int, how: str, kernel_size: int = 1, **conv
+    ) -> None:
         super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size is odd, not {kernel_size}')
         if how == 'strided_conv':
+            if kernel_size != 1:
+                raise ValueError("resample='strided_conv' has a kernel of its own")
             kernel = dict(kernel_size=3, stride=2, padding=1)
             self.project = ConvModule(channels, width, **kernel, **conv)
         elif how in ('space_to_depth', 'nearest'):
             folded = 4 * channels if how == 'space_to_depth' else channels
-            self.project = ConvModule(folded, width, 1, **conv)
+            kernel = dict(kernel_size=kernel_size, padding=kernel_size // 2)
+            self.project = ConvModule(folded, width, **kernel, **conv)
         else:
             raise ValueError(
                 f"resample is 'space_to_depth', 'strided_conv' or 'nearest', not "
@@ -95,14 +103,21 @@ class Relay(BaseModule):
         target (int): Channels of the level that receives.
         width (int): Channels of what is handed over.
         resample (str): See `Resample`.
+        kernel_size (int): See `Resample`.
         **conv: Normalisation and activation of the projections.
     """
 
     def __init__(
-        self, source: int, target: int, width: int, resample: str, **conv
+        self,
+        source: int,
+        target: int,
+        width: int,
+        resample: str,
+        kernel_size: int = 1,
+        **conv,
     ) -> None:
         super().__init__()
-        self.detail = Resample(source, width, resample, **conv)
+        self.detail = Resample(source, width, resample, kernel_size, **conv)
         self.context = ConvModule(target, width, 1, **conv)
         self.project = nn.Conv2d(width, target, 1)
         self._start_as_identity()
@@ -236,16 +251,23 @@ class PickRelay(Relay):
     """Let each cell of the coarser level pick among the four finer cells in it.
 
     Works towards the coarser level only: `resample` must be 'space_to_depth', and says
-    that each of the four cells is seen whole.
+    that each of the four cells is seen whole. The kernel is over the finer cells.
     """
 
     def __init__(
-        self, source: int, target: int, width: int, resample: str, **conv
+        self,
+        source: int,
+        target: int,
+        width: int,
+        resample: str,
+        kernel_size: int = 1,
+        **conv,
     ) -> None:
         if resample != 'space_to_depth':
             raise ValueError(f"pick needs resample='space_to_depth', not {resample!r}")
-        super().__init__(source, target, width, resample, **conv)
-        self.detail = ConvModule(source, width, 1, **conv)
+        super().__init__(source, target, width, resample, kernel_size, **conv)
+        kernel = dict(kernel_size=kernel_size, padding=kernel_size // 2)
+        self.detail = ConvModule(source, width, **kernel, **conv)
         self.key = nn.Conv2d(source, width, 1)
         self.query = nn.Conv2d(width, width, 1)
 

@@ -111,6 +111,8 @@ class SARL(BaseModule):
         towards (str): See `RelayChain`.
         relay (dict): `type`: 'gate', 'mix' or 'pick'; and arguments of that relay.
         resample (str): 'space_to_depth' or 'strided_conv'.
+        kernel_size (int): Of the projection of what is relayed, odd. 3 sees six by six
+            cells of the finer level in place of two by two.
         norm_cfg (dict): Normalisation of the relays.
         act_cfg (dict): Activation of the relays.
         init_cfg (dict, optional): Initialisation, see MMEngine's `BaseModule`.
@@ -130,6 +132,7 @@ class SARL(BaseModule):
         towards: str = 'coarse',
         relay: dict = dict(type='gate'),  # noqa: B006
         resample: str = 'space_to_depth',
+        kernel_size: int = 1,
         norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
         act_cfg: dict = dict(type='SiLU', inplace=True),  # noqa: B006
         init_cfg: dict | None = None,
@@ -151,6 +154,7 @@ class SARL(BaseModule):
             towards=towards,
             relay=relay,
             resample=resample,
+            kernel_size=kernel_size,
             width=make_divisible(width, widen_factor),
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
