@@ -123,6 +123,7 @@ def test_choose_then_score(folder, tool, tmp_path):
     assert again.returncode == 0, again.stderr
     assert json.loads(lost.read_text())['scores'] == json.loads(before)['scores']
     assert done.stat().st_mtime_ns == time
+    assert len(list(tmp_path.glob('runs/*/seed*/scores.json'))) == 4
 
 
 def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):

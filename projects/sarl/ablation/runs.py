@@ -89,7 +89,8 @@ def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     if not path.is_file():
         init_default_scope(cfg.get('default_scope', 'mmyolo'))
         set_random_seed(seed)
-        model = MODELS.build(cfg.model)
+        # MMDetection's detectors write into the config that they are built from.
+        model = MODELS.build(copy.deepcopy(cfg.model))
         with console_to(work_dir / 'console.log', errors=True):
             model.init_weights()
         part = path.with_suffix('.part')
