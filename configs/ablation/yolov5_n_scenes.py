@@ -41,7 +41,6 @@ nwd = dict(
     loss_weight=plain.bbox_head.loss_bbox.loss_weight,
 )
 
-
 # What more training would buy, and whether the gain outlasts it.
 longer = dict(
     train_cfg=dict(max_epochs=2 * _base_.max_epochs),

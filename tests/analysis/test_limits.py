@@ -1,8 +1,6 @@
 """What mending one kind of error brings, worked by hand."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -82,7 +80,7 @@ def test_ignored_objects_mend_nothing():
     assert scores['perfect boxes'] == 1
 
 
-def test_tool(tmp_path):
+def test_tool(tool, tmp_path):
     truth = dict(
         images=[dict(id=1, width=128, height=128, file_name='1.png')],
         categories=[dict(id=1, name='ship'), dict(id=2, name='car')],
@@ -104,14 +102,12 @@ def test_tool(tmp_path):
     ]
     (tmp_path / 'gt.json').write_text(json.dumps(truth))
     (tmp_path / 'dt.json').write_text(json.dumps(found))
-    files = ['--gt', str(tmp_path / 'gt.json'), '--dt', str(tmp_path / 'dt.json')]
-    tool = [sys.executable, 'tools/analysis_tools/limits.py']
-    text = subprocess.run(
-        [*tool, *files], check=True, capture_output=True, text=True
-    ).stdout
+    files = ('--gt', 'gt.json', '--dt', 'dt.json')
+    result = tool('analysis_tools/limits.py', *files)
+    assert result.returncode == 0, result.stderr
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')]
-        for line in text.splitlines()
+        for line in result.stdout.splitlines()
     ]
     assert rows[0] == ['', 'AP', 'AP50', 'AP75', 'APvt', 'APt', 'APs', 'APm']
     # IoU 60 / 140 of the ships: no match as it is. All are of AI-TOD's tiny size.
@@ -120,11 +116,7 @@ def test_tool(tmp_path):
         'perfect boxes', '100.0', '100.0', '100.0', '-', '100.0', '-', '-'
     ]  # fmt: skip
 
-    broken = subprocess.run(
-        [*tool, '--gt', files[1], '--dt', str(tmp_path / 'none.json')],
-        capture_output=True,
-        text=True,
-    )
+    broken = tool('analysis_tools/limits.py', *files[:3], 'none.json')
     assert broken.returncode != 0
     assert 'none.json' in broken.stderr
     assert 'Traceback' not in broken.stderr
