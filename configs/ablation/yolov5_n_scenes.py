@@ -46,9 +46,11 @@ longer = dict(
     train_cfg=dict(max_epochs=2 * _base_.max_epochs),
     default_hooks=dict(param_scheduler=dict(max_epochs=2 * _base_.max_epochs)),
 )
-twice = dict(
-    plain.bbox_head.loss_bbox, loss_weight=2 * plain.bbox_head.loss_bbox.loss_weight
-)
+
+
+def box_loss(times):
+    loss = plain.bbox_head.loss_bbox
+    return dict(loss, loss_weight=times * loss.loss_weight)
 
 
 def relay(**settings):
@@ -98,8 +100,9 @@ grid = dict(
         ),
         'SAL, not normalised': sal(normalize=False),
         # Large objects keep their weight, small ones weigh up to twice as much.
-        'SAL, small objects more': sal(normalize=False, loss=twice),
-        'box loss twice': dict(model=dict(bbox_head=dict(loss_bbox=twice))),
+        'SAL, small objects more': sal(normalize=False, loss=box_loss(2)),
+        'box loss twice': dict(model=dict(bbox_head=dict(loss_bbox=box_loss(2)))),
+        'box loss halved': dict(model=dict(bbox_head=dict(loss_bbox=box_loss(0.5)))),
         'SAL, floor 0': sal(floor=0.0),
         'SAL, power': sal(form='power'),
         'SAL, logarithmic': sal(form='logarithmic'),
@@ -112,4 +115,4 @@ grid = dict(
     },
 )
 del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
-del p2, sarl_p2, deeper, spd, nwd, longer, twice
+del p2, sarl_p2, deeper, spd, nwd, longer
