@@ -1,4 +1,5 @@
-# The same arms on HIT-UAV at half size (thermal images from a drone, CC BY 4.0):
+# The same arms on HIT-UAV at half size (thermal images from a drone, CC BY 4.0; how it
+# is split: docs/method.md):
 # python tools/ablate.py configs/ablation/yolov5_n_hituav.py
 _base_ = './yolov5_n_scenes.py'
 
