@@ -79,7 +79,7 @@ def test_choose_then_score(folder, tool, tmp_path):
         *('--held-out', '--jobs', 2, '--evaluations', 2, '--out', 'chosen'),
     )
     assert chosen.returncode == 0, chosen.stderr
-    assert (tmp_path / 'chosen/table.md').read_text() in chosen.stdout
+    assert chosen.stdout == (tmp_path / 'chosen/table.md').read_text() + '\n'
     assert (tmp_path / 'chosen/curves.png').stat().st_size > 0
     summary = json.loads((tmp_path / 'chosen/summary.json').read_text())
     assert summary['baseline'] == 'plain'

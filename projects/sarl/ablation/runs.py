@@ -9,6 +9,7 @@ see other crops than its pair.
 import copy
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -91,8 +92,11 @@ def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
         set_random_seed(seed)
         # MMDetection's detectors write into the config that they are built from.
         model = MODELS.build(copy.deepcopy(cfg.model))
-        with console_to(work_dir / 'console.log', errors=True):
+        logging.disable(logging.INFO)  # it names every weight
+        try:
             model.init_weights()
+        finally:
+            logging.disable(logging.NOTSET)
         part = path.with_suffix('.part')
         torch.save(dict(state_dict=model.state_dict()), part)
         os.replace(part, path)
