@@ -23,15 +23,4 @@ model = dict(
 default_hooks = dict(param_scheduler=dict(max_epochs=max_epochs))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 
-longer = dict(
-    train_cfg=dict(max_epochs=2 * max_epochs),
-    default_hooks=dict(param_scheduler=dict(max_epochs=2 * max_epochs)),
-)
-grid = dict(
-    held_out=dict(_delete_=True, scene=['courts']),
-    arms={
-        'YOLOv5-n, twice the epochs': longer,
-        'YOLOv5-n + SARL + SAL, twice the epochs': longer,
-    },
-)
-del longer
+grid = dict(held_out=dict(_delete_=True, scene=['courts']))

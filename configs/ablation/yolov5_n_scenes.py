@@ -41,12 +41,6 @@ nwd = dict(
     loss_weight=plain.bbox_head.loss_bbox.loss_weight,
 )
 
-# What more training would buy, and whether the gain outlasts it.
-longer = dict(
-    train_cfg=dict(max_epochs=2 * _base_.max_epochs),
-    default_hooks=dict(param_scheduler=dict(max_epochs=2 * _base_.max_epochs)),
-)
-
 
 def box_loss(times):
     loss = plain.bbox_head.loss_bbox
@@ -76,10 +70,6 @@ grid = dict(
         'YOLOv5-n + P2 head + SARL': dict(model=sarl_p2),
         'YOLOv5-n + SPD-Conv': dict(model=spd),
         'YOLOv5-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
-        'YOLOv5-n, twice the epochs': longer,
-        'YOLOv5-n + SARL + SAL, twice the epochs': dict(
-            model=dict(**sarl, **_base_.sal), **longer
-        ),
         # To choose by, on the held-out scenes.
         'SARL, no gates': relay(relay=dict(type='gate', gates='none')),
         'SARL, spatial gate': relay(relay=dict(type='gate', gates='spatial')),
@@ -115,4 +105,4 @@ grid = dict(
     },
 )
 del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
-del p2, sarl_p2, deeper, spd, nwd, longer
+del p2, sarl_p2, deeper, spd, nwd

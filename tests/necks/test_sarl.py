@@ -373,6 +373,8 @@ def test_unknown_settings():
         Resample(4, 4, 'mean')
     with pytest.raises(ValueError, match='kernel_size is odd, not 2'):
         sarl(kernel_size=2)
+    with pytest.raises(ValueError, match='kernel_size is odd, not 2'):
+        sarl(kernel_size=2, relay=dict(type='pick'))
     with pytest.raises(ValueError, match='has a kernel of its own'):
         sarl(kernel_size=3, resample='strided_conv')
     with pytest.raises(ValueError, match='pick needs'):

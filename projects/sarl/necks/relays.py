@@ -52,15 +52,13 @@ class Resample(BaseModule):
         **conv: Normalisation and activation of the projection.
 
     Raises:
-        ValueError: If `how` is none of them, or the kernel is even or not of its kind.
+        ValueError: If `how` is none of them, or takes no `kernel_size`.
     """
 
     def __init__(
         self, channels: int, width: int, how: str, kernel_size: int = 1, **conv
     ) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f'kernel_size is odd, not {kernel_size}')
         if how == 'strided_conv':
             if kernel_size != 1:
                 raise ValueError("resample='strided_conv' has a kernel of its own")
@@ -105,6 +103,9 @@ class Relay(BaseModule):
         resample (str): See `Resample`.
         kernel_size (int): See `Resample`.
         **conv: Normalisation and activation of the projections.
+
+    Raises:
+        ValueError: If the kernel is even, or does not go with `resample`.
     """
 
     def __init__(
@@ -117,7 +118,9 @@ class Relay(BaseModule):
         **conv,
     ) -> None:
         super().__init__()
-        self.detail = Resample(source, width, resample, kernel_size, **conv)
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size is odd, not {kernel_size}')
+        self.detail = self._build_detail(source, width, resample, kernel_size, **conv)
         self.context = ConvModule(target, width, 1, **conv)
         self.project = nn.Conv2d(width, target, 1)
         self._start_as_identity()
@@ -126,6 +129,9 @@ class Relay(BaseModule):
         """Initialise as configured, but start as the identity."""
         super().init_weights()
         self._start_as_identity()
+
+    def _build_detail(self, *args, **conv) -> nn.Module:
+        return Resample(*args, **conv)
 
     def _start_as_identity(self) -> None:
         nn.init.zeros_(self.project.weight)
@@ -254,22 +260,18 @@ class PickRelay(Relay):
     that each of the four cells is seen whole. The kernel is over the finer cells.
     """
 
-    def __init__(
-        self,
-        source: int,
-        target: int,
-        width: int,
-        resample: str,
-        kernel_size: int = 1,
-        **conv,
-    ) -> None:
-        if resample != 'space_to_depth':
-            raise ValueError(f"pick needs resample='space_to_depth', not {resample!r}")
-        super().__init__(source, target, width, resample, kernel_size, **conv)
-        kernel = dict(kernel_size=kernel_size, padding=kernel_size // 2)
-        self.detail = ConvModule(source, width, **kernel, **conv)
+    def __init__(self, source: int, target: int, width: int, *args, **kwargs) -> None:
+        super().__init__(source, target, width, *args, **kwargs)
         self.key = nn.Conv2d(source, width, 1)
         self.query = nn.Conv2d(width, width, 1)
+
+    def _build_detail(
+        self, source: int, width: int, resample: str, kernel_size: int, **conv
+    ) -> nn.Module:
+        if resample != 'space_to_depth':
+            raise ValueError(f"pick needs resample='space_to_depth', not {resample!r}")
+        kernel = dict(kernel_size=kernel_size, padding=kernel_size // 2)
+        return ConvModule(source, width, **kernel, **conv)
 
     def select(self, source: Tensor, target: Tensor) -> Tensor:
         """Pick among the finer cells, see `Relay.select`."""

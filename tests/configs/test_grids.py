@@ -1,0 +1,86 @@
+"""The shipped grids of ablations: every arm trains, beside what it shares."""
+
+import functools
+import logging
+
+import pytest
+import torch
+from steps import build, collate, sample
+from zoo import ROOT
+
+from sarl.ablation import Grid, read_grid
+from sarl.datasets import AITODDataset
+
+FOLDER = ROOT / 'ablation'
+
+
+@functools.cache
+def grid(name: str) -> Grid:
+    return read_grid(FOLDER / f'{name}.py')
+
+
+# Others inherit their arms.
+ARMS = [
+    (name, arm)
+    for name in ('yolov5_n_scenes', 'yolox_n_scenes')
+    for arm in grid(name).arms
+]
+# What an arm has of its own; all else starts from the baseline's weights.
+OWN = {
+    'SARL': ('neck.before.', 'neck.after.'),
+    'deeper': ('backbone.',),
+    'SPD-Conv': ('backbone.',),
+    'BFP': ('neck.',),
+    'adaptive': ('bbox_head.loss_bbox.',),
+}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quiet():
+    """MMEngine names every weight."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@functools.cache
+def baseline(name: str) -> dict:
+    return build(grid(name).arms[grid(name).baseline]).state_dict()
+
+
+@pytest.mark.parametrize(('name', 'arm'), ARMS)
+def test_every_arm_trains(name, arm):
+    cfg = grid(name).arms[arm]
+    model = build(cfg).train()
+    if 'P2' not in arm:  # other shapes in neck and head
+        missing, unexpected = model.load_state_dict(baseline(name), strict=False)
+        own = tuple(prefix for part in OWN if part in arm for prefix in OWN[part])
+        assert all(key.startswith(own) for key in missing), missing
+        assert all(key.startswith(own) for key in unexpected), unexpected
+        assert bool(missing) == bool(own)
+    samples = [sample(labels=(0, 1)) for _ in range(2)]
+    inputs = model.data_preprocessor(collate(cfg, samples), training=True)
+    loss, log = model.parse_losses(model(**inputs, mode='loss'))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(value > 0 for key, value in log.items() if 'bbox' in key), log
+    # A parameter without a gradient would stop several processes.
+    unused = [key for key, value in model.named_parameters() if value.grad is None]
+    assert not unused
+
+
+@pytest.mark.parametrize('name', ['yolov5_n_scenes_100e', 'yolov5_n_hituav'])
+def test_inherited_arms(name):
+    scenes, other = grid('yolov5_n_scenes'), grid(name)
+    assert list(other.arms) == list(scenes.arms)
+    for cfg in other.arms.values():
+        epochs = cfg.train_cfg.max_epochs
+        assert epochs == cfg.default_hooks.param_scheduler.max_epochs
+        assert epochs == {'100e': 100, 'hituav': 40}[name.rsplit('_', 1)[1]]
+        metainfo = cfg.train_dataloader.dataset.get('metainfo', AITODDataset.METAINFO)
+        assert cfg.model.bbox_head.head_module.num_classes == len(metainfo['classes'])
+
+
+def test_all_are_tested():
+    names = {name for name, _ in ARMS} | {'yolov5_n_scenes_100e', 'yolov5_n_hituav'}
+    assert {path.stem for path in FOLDER.glob('*.py')} == names
