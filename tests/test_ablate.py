@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,22 @@ def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
     assert "ann_file='annotations/train.json'" in log
     assert "my data/annotations/val.json'" in log
     assert not (tmp_path / 'docs/ablation/summary.json').exists()
+
+
+def test_two_share_a_work_folder(folder, tool, tmp_path):
+    arguments = [folder / 'grid.py', '--arms', 'NWD', '--seeds', 3, '--held-out']
+    with ThreadPoolExecutor() as pool:
+        both = [
+            pool.submit(
+                tool, 'ablate.py', *arguments, '--work-dir', 'runs', '--out', out
+            )
+            for out in ('one', 'two')
+        ]
+    for result in both:
+        assert result.result().returncode == 0, result.result().stderr
+    one, two = ((tmp_path / out / 'summary.json').read_text() for out in ('one', 'two'))
+    assert one == two
+    assert len(list(tmp_path.glob('runs/*/seed3/*/vis_data'))) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock
 from mmengine.config import Config
 
 from ..datasets.coco_file import read_json
@@ -90,8 +91,9 @@ def use_held_out(grid: Grid, folder: Path) -> None:
     dataset = grid.arms[grid.baseline].train_dataloader.dataset
     source = Path(dataset.data_root, dataset.ann_file)
     parts = _split(read_json(source), grid.held_out, source)
-    for name, part in parts.items():
-        write_json(folder / f'{name}.json', part)
+    with FileLock(folder / 'parts.lock'):
+        for name, part in parts.items():
+            write_json(folder / f'{name}.json', part)
     for cfg in grid.arms.values():
         train = cfg.train_dataloader.dataset
         train.ann_file = str(folder.resolve() / 'kept.json')

@@ -4,6 +4,9 @@ For one seed all arms see the same crops in the same order, and what an arm has 
 common with the baseline starts from the same weights: a difference between two arms is
 not that of two draws. A run that was broken off starts anew, since a resumed one would
 see other crops than its pair.
+
+Several processes, of one machine or of several that share the work folder, may run
+grids in it: of a run that two of them want, one waits for the other's.
 """
 
 import copy
@@ -19,6 +22,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
@@ -87,7 +91,10 @@ def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     cfg = grid.arms[grid.baseline]
     name = hashlib.sha256(repr(cfg.model).encode()).hexdigest()[:8]
     path = work_dir / f'start-{name}-{seed}.pth'
-    if not path.is_file():
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix('.lock')):
+        if path.is_file():
+            return path
         init_default_scope(cfg.get('default_scope', 'mmyolo'))
         set_random_seed(seed)
         # MMDetection's detectors write into the config that they are built from.
@@ -192,6 +199,16 @@ def _start(queue: SimpleQueue) -> None:
 
 
 def _run(cfg: Config, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The lock goes with the process, however that ends.
+    with FileLock(folder.with_suffix('.lock')):
+        if (folder / SCORES).is_file():
+            _finished_epochs.put(cfg.train_cfg.max_epochs)
+        else:
+            _train_and_score(cfg, folder)
+
+
+def _train_and_score(cfg: Config, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with console_to(folder / 'console.log', errors=True):
