@@ -17,6 +17,8 @@ SIDE = 128
 
 
 def build(cfg: Config) -> torch.nn.Module:
+    """Build from a fixed seed: no test depends on what ran before it."""
+    torch.manual_seed(0)
     init_default_scope(cfg.default_scope)
     registry = MMYOLO_MODELS if cfg.default_scope == 'mmyolo' else MMDET_MODELS
     return registry.build(copy.deepcopy(cfg.model))
