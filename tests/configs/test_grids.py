@@ -1,7 +1,6 @@
 """The shipped grids of ablations: every arm trains, beside what it shares."""
 
 import functools
-import logging
 
 import pytest
 import torch
@@ -19,12 +18,13 @@ def grid(name: str) -> Grid:
     return read_grid(FOLDER / f'{name}.py')
 
 
-# Others inherit their arms.
 ARMS = [
     (name, arm)
     for name in ('yolov5_n_scenes', 'yolox_n_scenes')
     for arm in grid(name).arms
 ]
+# The grids that inherit their arms, and their epochs.
+INHERITED = {'yolov5_n_scenes_100e': 100, 'yolov5_n_hituav': 40}
 # What an arm has of its own; all else starts from the baseline's weights.
 OWN = {
     'SARL': ('neck.before.', 'neck.after.'),
@@ -33,14 +33,6 @@ OWN = {
     'BFP': ('neck.',),
     'adaptive': ('bbox_head.loss_bbox.',),
 }
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quiet():
-    """MMEngine names every weight."""
-    logging.disable(logging.INFO)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @functools.cache
@@ -69,18 +61,17 @@ def test_every_arm_trains(name, arm):
     assert not unused
 
 
-@pytest.mark.parametrize('name', ['yolov5_n_scenes_100e', 'yolov5_n_hituav'])
-def test_inherited_arms(name):
+@pytest.mark.parametrize(('name', 'epochs'), INHERITED.items())
+def test_inherited_arms(name, epochs):
     scenes, other = grid('yolov5_n_scenes'), grid(name)
     assert list(other.arms) == list(scenes.arms)
     for cfg in other.arms.values():
-        epochs = cfg.train_cfg.max_epochs
-        assert epochs == cfg.default_hooks.param_scheduler.max_epochs
-        assert epochs == {'100e': 100, 'hituav': 40}[name.rsplit('_', 1)[1]]
+        assert cfg.train_cfg.max_epochs == epochs
+        assert cfg.default_hooks.param_scheduler.max_epochs == epochs
         metainfo = cfg.train_dataloader.dataset.get('metainfo', AITODDataset.METAINFO)
         assert cfg.model.bbox_head.head_module.num_classes == len(metainfo['classes'])
 
 
 def test_all_are_tested():
-    names = {name for name, _ in ARMS} | {'yolov5_n_scenes_100e', 'yolov5_n_hituav'}
+    names = {name for name, _ in ARMS} | set(INHERITED)
     assert {path.stem for path in FOLDER.glob('*.py')} == names
