@@ -196,7 +196,7 @@ def test_weight_depends_on_size_and_not_on_level():
     metas = [dict(batch_input_shape=IMAGE)]
     expected = {}
     # The anchors of two or three levels take objects of these sizes.
-    for side in (8.0, 16.0, 40.0):
+    for side in (8.0, 16.0, 64.0):
         target = torch.tensor([[0, 1, 50.3, 60.7, 50.3 + side, 60.7 + side]]).double()
         _, grads = run(head, outputs, target, metas)
         _, plain_grads = run(plain, outputs, target, metas)
@@ -214,7 +214,7 @@ def test_weight_depends_on_size_and_not_on_level():
                 )
         assert levels >= 2
         expected[side] = ratio[0]
-    assert expected[8.0] > expected[16.0] > expected[40.0]
+    assert expected[8.0] > expected[16.0] > expected[64.0]
 
 
 def test_normalisation_spans_levels_and_images():

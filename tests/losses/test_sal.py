@@ -13,6 +13,11 @@ LOSSES = {
     'mmdet iou': dict(type='mmdet.IoULoss'),
     'mmdet giou': dict(type='mmdet.GIoULoss', loss_weight=2.0),
     'mmdet diou': dict(type='mmdet.DIoULoss', reduction='sum'),
+    'mmdet ciou': dict(type='mmdet.CIoULoss'),
+    'mmdet eiou': dict(type='mmdet.EIoULoss'),
+    'mmdet siou': dict(type='mmdet.SIoULoss'),
+    # One value for each coordinate, not for each box.
+    'mmdet bounded iou': dict(type='mmdet.BoundedIoULoss'),
 }
 
 
@@ -38,9 +43,10 @@ def first(result):
 
 @pytest.mark.parametrize('name', LOSSES)
 @pytest.mark.parametrize('reduction', [None, 'none', 'sum', 'mean'])
-def test_constant_is_the_wrapped_loss(name, reduction):
+@pytest.mark.parametrize('count', [4, 50])
+def test_constant_is_the_wrapped_loss(name, reduction, count):
     wrapped = MODELS.build(LOSSES[name])
-    pred, target = (to_format(LOSSES[name], boxes) for boxes in xyxy(50))
+    pred, target = (to_format(LOSSES[name], boxes) for boxes in xyxy(count))
     ours = SAL(LOSSES[name], form='constant')(
         pred, target, reduction_override=reduction
     )
@@ -155,8 +161,32 @@ def test_extreme_boxes_and_half_precision_stay_finite():
     loss = SAL(dict(type='mmdet.GIoULoss'))
     assert loss(target + 0.5, target).isfinite()
     small = target[2:].half()
-    assert loss.size_weight(loss._size(target.half())).isfinite().all()
     assert loss(small + 0.5, small).isfinite()
+
+
+def test_half_precision_weighs_alike():
+    loss = SAL(dict(type='mmdet.GIoULoss'))
+    # Their width is more than float16 holds, and their corners are not.
+    target = torch.tensor([[-40_000.0, 0, 40_000, 80], [3, 3, 5, 5], [0, 0, 32, 32]])
+    torch.testing.assert_close(
+        loss.size_weight(loss._size(target.half())),
+        loss.size_weight(loss._size(target.half().double())),
+        check_dtype=False,
+    )
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('measure', ['side', 'area'])
+@pytest.mark.parametrize('size', [100.0, 1e3, 1e5])
+def test_large_objects_alone_keep_the_mean(form, measure, size):
+    """Even where the weight of each is 0 in float32."""
+    target = torch.tensor([[0.0, 0, size, size], [5, 5, 5 + 1.1 * size, 5 + size]])
+    pred = target + size / 10
+    loss = SAL(dict(type='mmdet.GIoULoss'), form, floor=0.0, measure=measure)
+    weight = loss.size_weight(loss._size(target))
+    assert weight.mean() == pytest.approx(1, rel=1e-5)
+    unweighted = MODELS.build(dict(type='mmdet.GIoULoss'))(pred, target)
+    assert loss(pred, target) == pytest.approx(unweighted.item(), rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +196,9 @@ def test_extreme_boxes_and_half_precision_stay_finite():
         (dict(reference=0), 'reference'),
         (dict(reference=float('nan')), 'reference'),
         (dict(reference='typical'), 'reference'),
+        (dict(reference=None), 'reference'),
+        (dict(reference=True), 'reference'),
+        (dict(reference=math.inf), 'reference'),
         (dict(floor=1.5), 'floor'),
         (dict(measure='width'), 'measure'),
         (dict(momentum=0), 'momentum'),

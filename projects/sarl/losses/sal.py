@@ -6,6 +6,8 @@ objects". The functional form, the size variable and the normalisation are our
 reconstruction.
 """
 
+import math
+
 import torch
 from mmengine.dist import all_reduce
 from mmyolo.registry import MODELS
@@ -40,21 +42,22 @@ class SAL(nn.Module):
     In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
     the loss it wraps. A head that divides boxes by the stride has to pass
     `size_weight`, since the boxes alone no longer tell an object's size:
-    `SALYOLOv5Head` and the others in `sarl.heads` do.
+    `SALYOLOv5Head` and the others in `sarl.heads` do. MMDetection's GFL, LD and TOOD,
+    and its FCOS with `norm_on_bbox`, divide too and have no such head here.
 
     Args:
         loss (dict): Config of the wrapped loss: any IoU-type loss of MMYOLO or
             MMDetection.
         form (str): 'exponential', 'power', 'logarithmic', 'step' or 'constant'.
-        reference (float | str): Size in px at which the form has come down by half or
-            more, depending on the form. 'adaptive' makes it the geometric mean of
-            the training's positives, a running one that is saved and resumed and, in
-            distributed training, equal on all processes. It needs
-            `custom_hooks=[dict(type='SALHook')]`.
+        reference (float | str): Size in px that objects are compared with. 'adaptive'
+            makes it the geometric mean of the training's positives, a running one that
+            is saved and resumed and, in distributed training, equal on all processes.
+            It needs `custom_hooks=[dict(type='SALHook')]`.
         floor (float): Weight, in [0, 1], that an infinitely large object keeps.
         normalize (bool): Divide by the mean weight of the positives, so that the
-            loss keeps its balance with the other losses. The mean is over one call:
-            heads that call their loss once a level (ATSS, RetinaNet) need False.
+            loss keeps its balance with the other losses. The mean is over one call, of
+            one process, weighted by the head's own weights: heads that call their loss
+            once a level (MMDetection's ATSS, RetinaNet and RTMDet) need False.
         measure (str): 'side' compares sqrt(w * h) with the reference, 'area' w * h
             with its square.
         momentum (float): Share, in (0, 1], of an iteration in the adaptive reference.
@@ -77,7 +80,11 @@ class SAL(nn.Module):
         if form not in FORMS:
             raise ValueError(f'SAL has no form {form!r}, only {sorted(FORMS)}')
         adaptive = reference == 'adaptive'
-        if not adaptive and (isinstance(reference, str) or not reference > 0):
+        if not adaptive and not (
+            isinstance(reference, int | float)
+            and not isinstance(reference, bool)
+            and 0 < reference < math.inf
+        ):
             raise ValueError(
                 f"reference is a size in px, above 0, or 'adaptive', not {reference!r}"
             )
@@ -160,17 +167,17 @@ class SAL(nn.Module):
             self._see(size, counts)
         if not self.normalize:
             return size_weight
-        total = counts.sum()
-        if total <= 0:
-            return size_weight
-        return size_weight * total / (size_weight * counts).sum()
+        mean = (size_weight * counts).sum() / counts.sum()
+        # Nothing counts, or all objects are so large that each weighs 0: alike.
+        return torch.where(mean > 0, size_weight / mean, 1.0)
 
     def _size(self, target: Tensor) -> Tensor:
+        target = target.to(torch.promote_types(target.dtype, torch.float32))
         if getattr(self.loss, 'bbox_format', 'xyxy') == 'xywh':
             width, height = target[:, 2], target[:, 3]
         else:
             width, height = target[:, 2] - target[:, 0], target[:, 3] - target[:, 1]
-        return (width.float() * height.float()).clamp(min=0).sqrt()
+        return (width * height).clamp(min=0).sqrt()
 
     def forward(
         self,
@@ -204,8 +211,13 @@ class SAL(nn.Module):
             per_box = weight.mean(-1)
         if size_weight is None:
             size_weight = self.size_weight(self._size(target), per_box)
-        total_weight = size_weight if per_box is None else size_weight * per_box
-        if total_weight.numel() == 0 or not (total_weight > 0).any():
+        # One for each coordinate, which losses that are not summed over a box need.
+        total_weight = size_weight.unsqueeze(-1).expand_as(pred)
+        if weight is not None:
+            total_weight = total_weight * (
+                weight if weight.dim() > 1 else weight.unsqueeze(-1)
+            )
+        if (total_weight == 0).all():
             # Here wrapped losses return a mean over nothing, or drop the IoU.
             return self._without_positives(pred, target, reduction_override, **kwargs)
         return self.loss(
@@ -221,6 +233,8 @@ class SAL(nn.Module):
         self, pred: Tensor, target: Tensor, reduction_override: str | None, **kwargs
     ) -> Tensor | tuple[Tensor, Tensor]:
         unreduced = self.loss(pred, target, reduction_override='none', **kwargs)
-        reduction = reduction_override or getattr(self.loss, 'reduction', 'mean')
-        zero = pred.sum() * 0 if reduction != 'none' else pred.sum(-1) * 0
-        return (zero, unreduced[1]) if isinstance(unreduced, tuple) else zero
+        loss, *iou = unreduced if isinstance(unreduced, tuple) else (unreduced,)
+        zero = pred.sum() * 0
+        if (reduction_override or getattr(self.loss, 'reduction', 'mean')) == 'none':
+            zero = zero.expand_as(loss)
+        return (zero, *iou) if iou else zero
