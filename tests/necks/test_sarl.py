@@ -322,6 +322,22 @@ def test_compiled():
         torch.testing.assert_close(out, relay(*inputs), rtol=1e-4, atol=1e-4)
 
 
+@every_setting
+def test_every_setting_is_one_graph(setting):
+    """Captured whole, with its gradients; the compiler itself is slow, and torch's."""
+    torch.compiler.reset()
+    model, inputs = wake(sarl(**setting), std=0.1), levels()
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    for run in (model, compiled):
+        model.zero_grad()
+        outputs = run(inputs)
+        sum(out.square().mean() for out in outputs).backward()
+        found = [*outputs, *(parameter.grad for parameter in model.parameters())]
+        if run is model:
+            expected = [value.clone() for value in found]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_onnx_gives_the_same(tmp_path):
     relay, inputs = awake_relay()
     check_onnx(relay, inputs, tmp_path / 'relay.onnx')
@@ -360,6 +376,84 @@ def test_levels_must_fit():
         sarl()(levels()[1:])
 
 
+@pytest.mark.parametrize('towards', ['coarse', 'fine'])
+def test_levels_must_be_neighbours(towards):
+    """Else the rest of a level would be cut off: strides 4, 16 and 32 here."""
+    plain = dict(type='mmdet.FPN', in_channels=[8, 8, 8], out_channels=8, num_outs=3)
+    model = SARL([8, 8, 8], plain, towards=towards)
+    inputs = [torch.rand(1, 8, side, side) for side in (32, 8, 4)]
+    with pytest.raises(ValueError, match=r'not \(\d+, \d+\) and .*every stride'):
+        model(inputs)
+
+
+NECKS = {
+    'YOLOv5PAFPN': dict(out_channels=[256, 512, 1024], widen_factor=0.25),
+    'YOLOv6RepPAFPN': dict(out_channels=[128, 256, 512], widen_factor=0.25),
+    'YOLOv8PAFPN': dict(out_channels=[256, 512, 1024], widen_factor=0.25),
+    'YOLOXPAFPN': dict(out_channels=256, widen_factor=0.25),
+    'PPYOLOECSPPAFPN': dict(out_channels=[192, 384, 768], widen_factor=0.25),
+    'CSPNeXtPAFPN': dict(out_channels=256, widen_factor=0.25),
+    'mmdet.FPN': dict(out_channels=100, num_outs=5),
+    'mmdet.YOLOXPAFPN': dict(out_channels=96),
+}
+
+
+@pytest.mark.parametrize('place', ['before', 'after', 'around'])
+@pytest.mark.parametrize('name', NECKS)
+def test_around_any_neck(name, place):
+    """Of four levels the finest one only gives."""
+    channels = [128, 256, 512, 1024]
+    neck = dict(type=name, in_channels=channels[1:], **NECKS[name])
+    factor = neck.get('widen_factor', 1.0)
+    model = wake(SARL(channels, neck, widen_factor=factor, place=place), std=0.1)
+    inputs = [torch.rand(2, int(c * factor), 8192 // c, 8192 // c) for c in channels]
+    outputs = model(inputs)
+    plain = model.neck(inputs[1:])
+    assert [out.shape for out in outputs] == [out.shape for out in plain]
+    assert not torch.equal(outputs[0], plain[0])
+    sum(out.square().mean() for out in outputs).backward()
+    for key, parameter in model.named_parameters():
+        assert key.startswith('neck.') or parameter.grad.any(), key
+
+
+def test_channels_of_any_number():
+    """HRNet's, which are no multiples of 8."""
+    channels = [18, 36, 72, 144]
+    neck = dict(type='mmdet.FPN', in_channels=channels, out_channels=20, num_outs=4)
+    model = wake(SARL(channels, neck, place='around'))
+    outputs = model([torch.rand(1, c, 576 // c, 576 // c) for c in channels])
+    assert [out.shape[1] for out in outputs] == [20] * 4
+
+
+@pytest.mark.parametrize('towards', ['coarse', 'fine', 'both'])
+def test_levels_that_a_neck_skips_get_no_relay(towards):
+    """FPN from level 1 on, as FCOS and ATSS use it: idle parameters stop DDP."""
+    neck = dict(
+        type='mmdet.FPN',
+        in_channels=CHANNELS,
+        out_channels=16,
+        start_level=1,
+        add_extra_convs='on_output',
+        num_outs=5,
+    )
+    model = wake(SARL(CHANNELS, neck, towards=towards, place='around'))
+    sum(out.square().mean() for out in model(levels())).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_necks_that_do_not_fit():
+    bfp = dict(type='mmdet.BFP', in_channels=256, num_levels=3)
+    for neck in (bfp, [PAFPN, bfp]):
+        with pytest.raises(ValueError, match='first of a list of necks'):
+            SARL([256, 512, 1024], neck)
+    # It returns twice what its config tells.
+    neck = dict(PAFPN, type='YOLOv7PAFPN', out_channels=[128, 256, 512])
+    del neck['deepen_factor']
+    model = SARL([256, 512, 1024], neck, widen_factor=0.125, place='after')
+    with pytest.raises(ValueError, match=r'YOLOv7PAFPN returns .*place=.before'):
+        model(levels()[1:])
+
+
 def test_unknown_settings():
     with pytest.raises(ValueError, match="place is .*'behind'"):
         sarl(place='behind')
@@ -382,4 +476,4 @@ def test_unknown_settings():
     with pytest.raises(ValueError, match="'fine' has no use for 1 of the levels"):
         sarl(towards='fine')
     with pytest.raises(ValueError, match='no out_channels'):
-        SARL([256, 512], dict(type='mmdet.BFP', in_channels=[256, 512]), place='after')
+        SARL([256, 512], dict(type='mmdet.HRFPN', in_channels=[9, 9]), place='after')

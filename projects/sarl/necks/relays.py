@@ -141,12 +141,23 @@ class Relay(BaseModule):
         """Enrich the target.
 
         Args:
-            source (Tensor): Shape (B, source, h, w), of about twice or half the size.
+            source (Tensor): Shape (B, source, h, w), of twice or half the size, up to a
+                cell.
             target (Tensor): Shape (B, target, H, W).
 
         Returns:
             Tensor: Shape (B, target, H, W).
+
+        Raises:
+            ValueError: If the levels are not neighbours.
         """
+        sizes = source.shape[-2:], target.shape[-2:]
+        if any(abs(max(pair) - 2 * min(pair)) > 1 for pair in zip(*sizes, strict=True)):
+            raise ValueError(
+                f'a relay joins levels of which one has twice the resolution, not '
+                f'{tuple(sizes[0])} and {tuple(sizes[1])}: give SARL every stride from '
+                f'the first to the last, finest first'
+            )
         return target + self.project(self.select(source, target))
 
     @abstractmethod
@@ -228,7 +239,7 @@ def mix_channels(detail: Tensor, context: Tensor, temperature: Tensor) -> Tensor
     Returns:
         Tensor: Likewise.
     """
-    # (B, width, H * W); in float32, since these are sums over all places
+    # (B, width, H * W); norms in float32, since these are sums over all places
     query = F.normalize(context.flatten(2).float(), dim=-1)
     key = F.normalize(detail.flatten(2).float(), dim=-1)
     likeness = query @ key.transpose(1, 2) * temperature

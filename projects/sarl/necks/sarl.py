@@ -22,7 +22,8 @@ class RelayChain(BaseModule):
 
     Args:
         channels (Sequence[int]): Of the levels, finest first.
-        givers (int): Number of finest levels that only give.
+        givers (int): Number of finest levels that only give: nothing that is relayed
+            to them would be used.
         towards (str): 'coarse' goes from the finest level to the coarsest, 'fine' the
             other way, 'both' to the coarsest and back.
         relay (dict): `type`, a name in `RELAYS`, and arguments of that relay.
@@ -30,8 +31,7 @@ class RelayChain(BaseModule):
         **kwargs: Further arguments of the relays.
 
     Raises:
-        ValueError: If `towards` or the relay's type is unknown, or if there are levels
-            that only give and `towards` is 'fine', where they would give nothing.
+        ValueError: If `towards` or the relay's type is unknown.
     """
 
     def __init__(
@@ -46,11 +46,6 @@ class RelayChain(BaseModule):
         super().__init__()
         if towards not in ('coarse', 'fine', 'both'):
             raise ValueError(f"towards is 'coarse', 'fine' or 'both', not {towards!r}")
-        if givers and towards == 'fine':
-            raise ValueError(
-                f"towards='fine' has no use for {givers} of the levels {channels}: "
-                f'leave out those that the neck does not take'
-            )
         kwargs |= relay
         kind = kwargs.pop('type')
         if kind not in RELAYS:
@@ -102,7 +97,7 @@ class SARL(BaseModule):
         in_channels (Sequence[int]): Channels of the backbone's levels before
             scaling, finest first.
         neck (dict): Config of the neck. It takes the last `len(neck['in_channels'])`
-            of the levels.
+            of the levels. Of a list of necks it is the first one.
         widen_factor (float): Scales `in_channels` and `width`, as in MMYOLO's necks.
         width (int): Channels, before scaling, of what is relayed: the same between
             all levels, so that nothing is squeezed where the detail comes from.
@@ -119,7 +114,9 @@ class SARL(BaseModule):
 
     Raises:
         ValueError: If there are fewer levels than `neck` takes, or fewer than two; if
-            an argument is unknown; if the neck's output cannot be enriched.
+            an argument is unknown; if the neck's output cannot be enriched; if finer
+            levels than it takes are given and `towards` is 'fine', where they would
+            give nothing.
     """
 
     def __init__(
@@ -138,6 +135,14 @@ class SARL(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if not isinstance(neck, dict) or not isinstance(
+            neck.get('in_channels'), list | tuple
+        ):
+            raise ValueError(
+                f'SARL joins one neck with in_channels=[...], not {neck}. It goes '
+                f"around the first of a list of necks: [dict(type='SARL', "
+                f"neck=dict(type='FPN', ...), ...), dict(type='BFP', ...)]"
+            )
         self.num_ins = len(in_channels)
         self.num_outs = len(neck['in_channels'])
         if self.num_ins < max(2, self.num_outs):
@@ -147,24 +152,31 @@ class SARL(BaseModule):
             )
         if place not in ('before', 'after', 'around'):
             raise ValueError(f"place is 'before', 'after' or 'around', not {place!r}")
-        channels = [make_divisible(c, widen_factor) for c in in_channels]
+        channels = [_scaled(c, widen_factor) for c in in_channels]
         givers = self.num_ins - self.num_outs
+        if givers and towards == 'fine':
+            raise ValueError(
+                f"towards='fine' has no use for {givers} of the levels "
+                f'{list(in_channels)}: leave out what {neck["type"]} does not take'
+            )
         settings = dict(
-            givers=givers,
             towards=towards,
             relay=relay,
             resample=resample,
             kernel_size=kernel_size,
-            width=make_divisible(width, widen_factor),
+            width=_scaled(width, widen_factor),
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )
         self.before = self.after = None
         if place != 'after':
-            self.before = RelayChain(channels, **settings)
+            # FPN uses its levels from start_level on.
+            unused = givers + neck.get('start_level', 0)
+            self.before = RelayChain(channels, givers=unused, **settings)
         if place != 'before':
+            self.out_channels = _out_channels(neck)
             self.after = RelayChain(
-                [*channels[:givers], *_out_channels(neck)], **settings
+                [*channels[:givers], *self.out_channels], givers=givers, **settings
             )
         self.neck = MODELS.build(neck)
         self._register_load_state_dict_pre_hook(self._adopt_plain_neck)
@@ -188,7 +200,9 @@ class SARL(BaseModule):
             tuple[Tensor, ...]: What the neck returns, enriched if SARL is behind it.
 
         Raises:
-            ValueError: If the number of levels is not that of `in_channels`.
+            ValueError: If the number of levels is not that of `in_channels`, if they
+                are not neighbours, or if SARL is behind a neck that returns others than
+                its config tells.
         """
         if len(inputs) != self.num_ins:
             raise ValueError(
@@ -203,7 +217,17 @@ class SARL(BaseModule):
         outputs = self.neck(tuple(levels[-self.num_outs :]))
         if self.after is None:
             return outputs
+        if (found := [level.shape[1] for level in outputs]) != self.out_channels:
+            raise ValueError(
+                f'{type(self.neck).__name__} returns {found} channels, where its '
+                f"out_channels tells {self.out_channels}: set place='before'"
+            )
         return tuple(self.after([*givers, *outputs])[len(givers) :])
+
+
+def _scaled(channels: int, factor: float) -> int:
+    # MMYOLO rounds what it scales to multiples of 8; other backbones have any number.
+    return channels if factor == 1 else make_divisible(channels, factor)
 
 
 def _out_channels(neck: dict) -> list[int]:
@@ -214,4 +238,4 @@ def _out_channels(neck: dict) -> list[int]:
     if isinstance(out_channels, int):
         count = neck.get('num_outs', len(neck['in_channels']))
         out_channels = [out_channels] * count
-    return [make_divisible(c, neck.get('widen_factor', 1.0)) for c in out_channels]
+    return [_scaled(c, neck.get('widen_factor', 1.0)) for c in out_channels]
