@@ -98,6 +98,7 @@ param_scheduler = [
     )
 ]
 optim_wrapper = dict(type='OptimWrapper')
+model_wrapper_cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
 default_hooks = dict(param_scheduler=dict(_delete_=True, type='ParamSchedulerHook'))
 """
 

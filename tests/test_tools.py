@@ -315,6 +315,21 @@ def test_missing_config_and_checkpoints(config, warm_tool, tmp_path):
         'train.py', config, '--resume', 'none.pth', '--work-dir', tmp_path
     )
     assert_one_clear_error(result, 'checkpoint none.pth does not exist')
+    # With nothing to resume, a training starts from what its config says.
+    load_from = ('--cfg-options', 'load_from=none.pth')
+    result = warm_tool(
+        'train.py', config, '--resume', '--work-dir', tmp_path / 'new', *load_from
+    )
+    assert_one_clear_error(result, 'checkpoint none.pth does not exist')
+
+
+def test_detections_that_cannot_be_kept(config, warm_tool, tmp_path):
+    (tmp_path / 'file').touch()
+    result = warm_tool(
+        *('test.py', config, 'none.pth', '--work-dir', tmp_path),
+        *('--json-prefix', tmp_path / 'file/found'),
+    )
+    assert_one_clear_error(result, 'cannot write in .*file.*--json-prefix')
 
 
 def test_demo_on_own_data_prints_a_table_and_repeats_it(coco_folder, tool, tmp_path):

@@ -23,6 +23,7 @@ def main() -> None:
         args.config, args.work_dir, args.cfg_options, args.launcher
     )
     if args.json_prefix:
+        launch.check_output_file(f'{args.json_prefix}.bbox.json', '--json-prefix')
         cfg.test_evaluator.outfile_prefix = args.json_prefix
     launch.test(cfg, args.checkpoint)
 

@@ -94,3 +94,19 @@ def test_missing_and_truncated_files(tmp_path):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match='broken'):
         check_checkpoint(str(path))
+    path.write_bytes(pickle.dumps(dict(weight=1.0), protocol=2)[:-3])
+    with pytest.raises(InputError, match='broken'):
+        check_checkpoint(str(path))
+
+
+@pytest.mark.parametrize(
+    'content',
+    [b'', b'<!DOCTYPE html>\n404', b'version https://git-lfs.github.com/spec/v1\n'],
+)
+def test_no_checkpoint(tmp_path, content):
+    path = tmp_path / 'checkpoint.pth'
+    path.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r'^\S*checkpoint\.pth is no checkpoint.*again'
+    ):
+        check_checkpoint(str(path))

@@ -38,6 +38,24 @@ def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
     assert ('counts it once more' in capsys.readouterr().err) == warned
 
 
+@pytest.mark.parametrize('kind', ['YOLOv5', 'mmyolo.YOLOv6', 'PPYOLOE'])
+def test_sal_in_a_head_that_hides_sizes(kind):
+    cfg = config(f'{kind}Head')
+    cfg.model.bbox_head.loss_bbox = dict(type='SAL', loss=dict(type='IoULoss'))
+    ours = f'SAL{kind.removeprefix("mmyolo.")}Head'
+    with pytest.raises(InputError, match=rf"boxes by the stride.*type='{ours}'"):
+        launch.check_sal(cfg)
+    for head in (ours, 'YOLOXHead', 'FCOSHead'):
+        cfg.model.bbox_head.type = head
+        launch.check_sal(cfg)
+    cfg.model.bbox_head.norm_on_bbox = True
+    with pytest.raises(InputError, match='FCOSHead divides .* norm_on_bbox=False'):
+        launch.check_sal(cfg)
+    cfg.model.bbox_head = dict(type='mmdet.TOODHead', loss_bbox=dict(type='SAL'))
+    with pytest.raises(InputError, match='TOODHead divides .* another head'):
+        launch.check_sal(cfg)
+
+
 def test_an_error_is_said_once_and_not_by_all(monkeypatch, capsys):
     def fail():
         raise InputError('no such data')

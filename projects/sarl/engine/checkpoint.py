@@ -6,6 +6,7 @@ here. A checkpoint with any other object in it is refused.
 """
 
 import pickle
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,8 @@ from mmengine.logging import HistoryBuffer
 from ..errors import InputError
 
 _numpy_core = np._core if hasattr(np, '_core') else np.core
+# How a file of torch.save begins: a zip archive or, before torch 1.6, a pickle.
+_BEGINNINGS = (b'PK', b'\x80')
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -56,11 +59,17 @@ def check_checkpoint(path: str) -> None:
         path (str): The file.
 
     Raises:
-        InputError: If it is missing, broken, or holds an object of a type that is
+        InputError: If it is missing, broken, none, or holds an object of a type that is
             not in `SAFE_TYPES`.
     """
     allow_safe_types()
     try:
+        with open(path, 'rb') as file:
+            if not file.read(2).startswith(_BEGINNINGS):
+                raise InputError(
+                    f'{path} is no checkpoint: it is empty, or a web page or Git LFS '
+                    f'pointer stands in its place. Download it again.'
+                )
         torch.load(path, map_location='meta', weights_only=True)
     except FileNotFoundError:
         raise InputError(f'checkpoint {path} does not exist.') from None
@@ -70,8 +79,9 @@ def check_checkpoint(path: str) -> None:
             f'checkpoint {path} is refused: it holds more than weights and logs '
             f'({reason}). Save its state_dict alone and load that.'
         ) from None
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, EOFError, OSError, struct.error) as error:
+        reason = str(error).partition('\n')[0]
         raise InputError(
-            f'checkpoint {path} is broken: {str(error).splitlines()[0]} '
+            f'checkpoint {path} is broken: {reason} '
             f'Was it cut short while it was written?'
         ) from None

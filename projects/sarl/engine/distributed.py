@@ -169,7 +169,7 @@ class PortableRunner(Runner):
             find_unused_parameters=self.cfg.get('find_unused_parameters', False),
         )
         if model_wrapper_cfg is not None:
-            settings = dict(type='MMDistributedDataParallel', **model_wrapper_cfg)
+            settings = dict(type='MMDistributedDataParallel') | model_wrapper_cfg
         return super().wrap_model(settings | dict(device_ids=None), model)
 
     def register_hooks(self, *args, **kwargs) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
+from .. import heads
 from ..errors import InputError
 from . import distributed
 from .checkpoint import check_checkpoint
@@ -185,6 +186,33 @@ def check_visualizer(cfg: Config) -> None:
         )
 
 
+def check_sal(cfg: Config) -> None:
+    """Make sure that SAL is told the sizes of objects in pixels.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        InputError: If its head divides boxes by the stride and does not tell SAL.
+    """
+    head = cfg.model.get('bbox_head') or {}
+    if (head.get('loss_bbox') or {}).get('type') != 'SAL':
+        return
+    kind = str(head.get('type')).rpartition('.')[-1]
+    mend = None
+    if f'SAL{kind}' in heads.__all__:
+        mend = f"Set bbox_head=dict(type='SAL{kind}')."
+    elif head.get('norm_on_bbox'):
+        mend = 'Set norm_on_bbox=False.'
+    elif kind in ('GFLHead', 'LDHead', 'TOODHead'):
+        mend = 'Take another head, or another loss.'
+    if mend:
+        raise InputError(
+            f'{kind} divides boxes by the stride before SAL sees them, which then '
+            f'knows no sizes. {mend}'
+        )
+
+
 def train(cfg: Config, resume: str | None = None, download: bool = False) -> Runner:
     """Train as the config says.
 
@@ -198,12 +226,15 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
         Runner: After the training.
 
     Raises:
-        InputError: If weights that the training starts from cannot be had.
+        InputError: If weights that the training starts from cannot be had, or if the
+            head does not let SAL know the sizes of objects.
     """
-    if resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else resume
+    if resume == 'auto':
+        resume = find_latest_checkpoint(cfg.work_dir)
+    if resume:
+        cfg.resume, cfg.load_from = True, resume
     check_pretrained(cfg, download)
+    check_sal(cfg)
     check_visualizer(cfg)
     runner = distributed.PortableRunner.from_cfg(cfg)
     runner.train()

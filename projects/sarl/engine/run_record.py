@@ -32,6 +32,7 @@ class RunRecordHook(Hook):
     - `commit` of sarl's repository and whether a tracked file was changed (`dirty`);
       both None where sarl does not run from a checkout;
     - `seed`, also where the config leaves it to chance;
+    - `started`, in UTC;
     - `device`, its name; `processes`; `batch_size` of each process;
     - `data`: for train, val and test the annotation files as the config names them,
       with their SHA-256, or None for what is no file;
@@ -111,10 +112,7 @@ def describe(runner: Runner) -> dict:
     commit, dirty = git_state(Path(__file__).parents[1])
     return dict(
         started=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
-        # torch's is of a type that safe loading of checkpoints refuses.
-        versions={
-            name: str(importlib.import_module(name).__version__) for name in PACKAGES
-        },
+        versions=versions(),
         commit=commit,
         dirty=dirty,
         seed=runner.seed,
@@ -131,6 +129,12 @@ def describe(runner: Runner) -> dict:
             for split in ('train', 'val', 'test')
         },
     )
+
+
+def versions() -> dict[str, str]:
+    """Tell the version of each of `PACKAGES`."""
+    # torch's is of a type that safe loading of checkpoints refuses.
+    return {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
