@@ -8,8 +8,12 @@ from pathlib import Path
 def write_whole(path: Path, data: bytes) -> None:
     """Write so that `path` exists only once it holds all of `data`."""
     part = path.with_name(path.name + '.part')
-    part.write_bytes(data)
-    os.replace(part, path)
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: dict | list, indent: int | None = None) -> None:

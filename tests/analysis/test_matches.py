@@ -1,20 +1,23 @@
 import contextlib
 import io
 
+import pytest
 from pycocotools.coco import COCO
 
 from sarl.analysis import Matches, count_parameters, match_images
 from sarl.demo.pictures import most_different
 
 
-def coco(boxes_by_image, crowd=()):
+def coco(boxes_by_image, crowd=(), ids=None):
     annotations = [
         dict(image_id=image_id, category_id=1, bbox=box, area=box[2] * box[3])
         for image_id, boxes in boxes_by_image.items()
         for box in boxes
     ]
     for index, annotation in enumerate(annotations, start=1):
-        annotation.update(id=index, iscrowd=int(index in crowd))
+        annotation.update(
+            id=ids[index - 1] if ids else index, iscrowd=int(index in crowd)
+        )
     truth = COCO()
     truth.dataset = dict(
         images=[dict(id=i, width=100, height=100) for i in boxes_by_image],
@@ -59,6 +62,12 @@ def test_crowds_are_neither_missed_nor_false():
     truth = coco({1: [A, [30, 30, 60, 60]]}, crowd={2})
     matches = match_images(truth, [detection(1, A, 0.9), detection(1, B, 0.95)])
     assert matches[1] == Matches(hits=[A])
+
+
+@pytest.mark.parametrize('ids', [[0, 1], ['a', 'b']])
+def test_ids_that_pycocotools_does_not_take(ids):
+    matches = match_images(coco({1: [A, B]}, ids=ids), [detection(1, A, 0.9)])
+    assert matches[1] == Matches(hits=[A], missed=[B])
 
 
 def test_nothing_found_and_nothing_to_find():

@@ -16,6 +16,7 @@ import torch
 from sarl.conversion.text_files import read_lines
 from sarl.conversion.workers import map_in_order
 from sarl.errors import InputError
+from sarl.files import write_whole
 from sarl.images import find_images, image_problem, image_size, read_image
 
 
@@ -180,3 +181,11 @@ def test_broken_images(tmp_path, suffix):
         image_size(path)
     with pytest.raises(InputError, match=r'other\.png does not exist'):
         read_image(tmp_path / 'other.png')
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    folder = tmp_path / 'a folder'
+    folder.mkdir()
+    with pytest.raises(OSError, match='a folder'):
+        write_whole(folder, b'content')
+    assert list(tmp_path.iterdir()) == [folder]

@@ -139,6 +139,19 @@ def test_two_pixel_objects_survive_the_training_pipeline(
             'leaves the image',
         ),
         (lambda c: c['images'][0].update(width=0), '0 x 96 px'),
+        (
+            lambda c: c['images'][0].update(width='10'),
+            r"images\[0\] has the width '10', which is not a number",
+        ),
+        (lambda c: c['images'][0].update(height=None), 'has the height None'),
+        (
+            lambda c: c['images'][0].update(file_name=None),
+            r'images\[0\] has the file_name None, which is not text',
+        ),
+        (
+            lambda c: c['categories'][0].update(name=['boat']),
+            r"categories\[0\] has the name \['boat'\], which is not text",
+        ),
         (lambda c: c['categories'][0].update(name='car'), 'same name'),
         (lambda c: c.update(images=[], annotations=[]), 'lists no images'),
     ],

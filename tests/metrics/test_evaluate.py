@@ -151,6 +151,7 @@ NAN, INFINITY = float('nan'), float('inf')
         (dict(score=INFINITY), r'entry \[2\] has the score inf'),
         (dict(score='0.5'), r"entry \[2\] has the score '0.5'"),
         (dict(score=None), r'entry \[2\] has the score None'),
+        (dict(bbox=[1, 2, 3, None]), r'entry \[2\] has the bbox'),
         (dict(bbox=[1, 2, NAN, 4]), r'entry \[2\] has the bbox .* not finite'),
         (dict(bbox=[1, 2, 3, INFINITY]), r'entry \[2\] has the bbox .* not finite'),
         (dict(bbox=[50, 40, -3, 4]), r'entry \[2\] has the bbox .* negative size'),
@@ -177,6 +178,10 @@ def test_bad_entry(files, edit, change, message, tmp_path):
         ('[{"image_id": 1,', r'dt\.json is not valid JSON \(line 1'),
         ('{"annotations": []}', r'dt\.json is not a list of detections'),
         ('[3]', r'dt\.json: entry \[0\] is 3, not an object'),
+        (
+            '[{"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": true}]',
+            r'\[0\] has the score True',
+        ),
         ('[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', r"\[0\] lacks \['category_id', 's"),
     ],
 )

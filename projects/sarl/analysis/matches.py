@@ -49,9 +49,19 @@ def match_images(truth: COCO, detections: list[dict]) -> dict[int, Matches]:
                 matches[annotation['image_id']].missed.append(annotation['bbox'])
         return matches
 
+    # An id of 0 is pycocotools' "no match", and text cannot be one.
+    numbered = COCO()
+    numbered.dataset = dict(
+        truth.dataset,
+        annotations=[
+            dict(annotation, id=number)
+            for number, annotation in enumerate(truth.dataset['annotations'], start=1)
+        ],
+    )
     with contextlib.redirect_stdout(io.StringIO()):
-        found = truth.loadRes(detections)
-        evaluator = COCOeval(truth, found, 'bbox')
+        numbered.createIndex()
+        found = numbered.loadRes(detections)
+        evaluator = COCOeval(numbered, found, 'bbox')
         evaluator.params.iouThrs = np.array([0.5])
         evaluator.params.areaRng = [(0, 1e10)]
         evaluator.params.areaRngLbl = ['all']
@@ -74,7 +84,7 @@ def match_images(truth: COCO, detections: list[dict]) -> dict[int, Matches]:
             else:
                 image.false_alarms.append(box)
         image.missed.extend(
-            truth.anns[gt_id]['bbox']
+            numbered.anns[gt_id]['bbox']
             for gt_id, ignored in zip(item['gtIds'], item['gtIgnore'], strict=True)
             if not ignored and gt_id not in found_truth
         )

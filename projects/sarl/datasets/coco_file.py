@@ -136,9 +136,13 @@ def read_json(path: Path, what: str = 'annotation') -> dict | list:
             # more exactly where a file is broken.
             return json.loads(content)
     except FileNotFoundError:
+        where = (
+            '; in a config it is made of data_root and ann_file'
+            if what == 'annotation'
+            else ''
+        )
         raise InputError(
-            f'{what} file {path} does not exist. Check the path; in a config it is '
-            f'made of data_root and ann_file.'
+            f'{what} file {path} does not exist. Check the path{where}.'
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f'{what} file {path} cannot be read: {error}') from None
@@ -151,10 +155,33 @@ def read_json(path: Path, what: str = 'annotation') -> dict | list:
         ) from None
 
 
+def is_number(value: object) -> bool:
+    """Tell whether a value from a JSON file is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_box(value: object) -> bool:
+    """Tell whether a value from a JSON file is a list of four numbers."""
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 _TABLES = {
     'images': ('id',),
     'annotations': ('id', 'image_id', 'category_id', 'bbox'),
     'categories': ('id', 'name'),
+}
+_KINDS = {
+    'images': {
+        'file_name': (_is_text, 'text'),
+        'width': (is_number, 'a number of px'),
+        'height': (is_number, 'a number of px'),
+    },
+    'annotations': {},
+    'categories': {'name': (_is_text, 'text')},
 }
 
 
@@ -173,7 +200,16 @@ def _check_tables(data: dict, path: Path, sizes_needed: bool) -> None:
                 raise InputError(f'{path}: {table}[{index}] is {row!r}, not an object.')
             lacking = [field for field in fields if field not in row]
             if lacking:
-                raise InputError(f'{path}: {table}[{index}] lacks {lacking}.')
+                raise InputError(
+                    f'{path}: {table}[{index}] lacks {lacking}. Export the file again, '
+                    f'in full.'
+                )
+            for field, (fits, kind) in _KINDS[table].items():
+                if field in row and not fits(row[field]):
+                    raise InputError(
+                        f'{path}: {table}[{index}] has the {field} {row[field]!r}, '
+                        f'which is not {kind}. Correct the file.'
+                    )
             if not isinstance(row['id'], int | str):
                 raise InputError(
                     f'{path}: {table}[{index}] has the id {row["id"]!r}. Ids are whole '
@@ -185,18 +221,22 @@ def _check_tables(data: dict, path: Path, sizes_needed: bool) -> None:
                 )
             seen.add(row['id'])
     if not data['images']:
-        raise InputError(f'{path} lists no images.')
+        raise InputError(f'{path} lists no images. Export it again, in full.')
     if len({type(image['id']) for image in data['images']}) > 1:
-        raise InputError(f'{path}: some ids of images are numbers and some are text.')
+        raise InputError(
+            f'{path}: some ids of images are numbers and some text. Number them anew.'
+        )
     names = [category['name'] for category in data['categories']]
     if len(set(names)) < len(names):
-        raise InputError(f'{path}: two categories have the same name: {names}.')
+        raise InputError(
+            f'{path}: two categories have the same name: {names}. Rename or join them.'
+        )
     for image in data['images']:
         width, height = image.get('width', 1), image.get('height', 1)
         if not (width > 0 and height > 0):
             raise InputError(
                 f'{path}: image {image.get("file_name", image["id"])} is said to have '
-                f'{width} x {height} px.'
+                f'{width} x {height} px. Correct the file.'
             )
 
 
@@ -251,15 +291,6 @@ def _checked_annotations(data: dict, path: Path, bad_boxes: str) -> Iterator[dic
 
 def _warn(message: str) -> None:
     print_log(message, 'current', logging.WARNING)
-
-
-def is_box(value: object) -> bool:
-    """Tell whether a value from a JSON file is a list of four numbers."""
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(number, int | float) for number in value)
-    )
 
 
 class _BoxProblem(NamedTuple):

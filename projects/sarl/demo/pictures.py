@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..analysis import Matches
+from ..files import write_whole
 
 # BGR
 WHITE = (255, 255, 255)
@@ -85,4 +86,5 @@ def draw_comparison(
     gap = np.full((panels[0].shape[0], 6, 3), 255, np.uint8)
     row = [part for panel in panels for part in (gap, panel)][1:]
     out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), np.hstack(row))
+    _, encoded = cv2.imencode(out.suffix, np.hstack(row))
+    write_whole(out, encoded.tobytes())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.coco_file import StrictCOCO, is_box, read_json
+from ..datasets.coco_file import StrictCOCO, is_box, is_number, read_json
 from ..errors import InputError
 from .boxes import Detections
 
@@ -97,7 +97,7 @@ def _problem(entry: object, images: dict, labels: dict, truth: Path) -> str | No
             f"has the bbox {box} of negative size. COCO's boxes are [x, y, width, "
             f'height].'
         )
-    if not (isinstance(score, int | float) and math.isfinite(score)):
+    if not (is_number(score) and math.isfinite(score)):
         return f'has the score {score!r}, not a finite number.'
     return None
 
