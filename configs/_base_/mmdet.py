@@ -25,7 +25,7 @@ def on_data_set(data):
         dict(type='LoadImageFromFile', backend_args=None),
         dict(type='LoadAnnotations', with_bbox=True),
         # What is larger than the input is cropped, not shrunk.
-        dict(type='RandomCrop', crop_size=(height, width)),
+        dict(type='RandomCrop', crop_size=(width, height)),
     ]
     train = [
         *load,

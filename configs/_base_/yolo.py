@@ -36,7 +36,7 @@ def on_data_set(data):
         dict(type='mmdet.LoadAnnotations', with_bbox=True),
         # What is larger than the input is cropped, not shrunk.
         dict(
-            type='mmdet.RandomCrop', crop_size=(height, width), allow_negative_crop=True
+            type='mmdet.RandomCrop', crop_size=(width, height), allow_negative_crop=True
         ),
     ]
     mosaic = dict(

@@ -4,19 +4,21 @@ import copy
 import json
 import logging
 import random
+import shutil
 
 import cv2
 import mmyolo
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmyolo.datasets import yolov5_collate
 from steps import build, collate, sample
-from zoo import FAMILIES, PATHS, as_text, load, stem
+from zoo import FAMILIES, PATHS, ROOT, as_text, load, stem
 
 from sarl.datasets import AITODDataset, VisDroneDataset
 from sarl.files import write_json
@@ -184,6 +186,31 @@ def test_mmyolos_augmentation_does_not(grids):
     ]
     tiny, small = (kept(pipeline, data) for data in grids)
     assert tiny < 0.8 * small
+
+
+def random_crops(pipeline):
+    for step in pipeline:
+        if step['type'].endswith('RandomCrop'):
+            yield step
+        yield from random_crops(step.get('pre_transform', []))
+
+
+@pytest.mark.parametrize('family', ['yolov5_s-v61', 'rtmdet_s', 'atss_r50_fpn'])
+def test_crops_of_a_wide_input_are_wide(family, tmp_path):
+    shutil.copytree(ROOT, tmp_path / 'configs')
+    table = tmp_path / 'configs/_base_/datasets.py'
+    assert 'img_scale=(800, 800)' in table.read_text()
+    table.write_text(
+        table.read_text().replace('img_scale=(800, 800)', 'img_scale=(96, 64)')
+    )
+    path = PATHS[stem(family, '', 'aitod')].relative_to(ROOT)
+    cfg = Config.fromfile(tmp_path / 'configs' / path)
+    crops = list(random_crops(cfg.train_dataloader.dataset.pipeline))
+    assert crops
+    for crop in crops:
+        image = np.zeros((200, 200, 3), np.uint8)
+        crop = MMDET_TRANSFORMS.build(crop)
+        assert crop(dict(img=image, img_shape=image.shape[:2]))['img_shape'] == (64, 96)
 
 
 @pytest.mark.parametrize('family', ['yolov5_m-v61', 'yolox_s', 'atss_r50_fpn'])
