@@ -18,6 +18,7 @@ def positive(kind: type) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(f'must be above 0, not {text}')
         return value
 
+    parse.__name__ = kind.__name__  # argparse names what it cannot read by it
     return parse
 
 
