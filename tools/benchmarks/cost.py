@@ -15,13 +15,10 @@ from pathlib import Path
 import sarl  # noqa: F401  # isort: skip
 import mmyolo
 import numpy as np
-import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
-from mmyolo.registry import MODELS
-from torch import nn
 
-from sarl.analysis import count_parameters, flops, forward_ms
+from sarl.analysis import costs_of_configs
+from sarl.engine.launch import run_tool
 from sarl.markdown import markdown_table
 
 CONFIGS = Path(mmyolo.__file__).parent / '.mim/configs'
@@ -55,21 +52,42 @@ def relay(model: ConfigDict, out_indices: tuple[int, ...]) -> None:
     model.neck = dict(
         type='SARL',
         in_channels=[64 * 2**index for index in out_indices],
-        widen_factor=model.neck.widen_factor,
+        widen_factor=model.backbone.widen_factor,
         neck=model.neck,
     )
 
 
 def p2_head(model: ConfigDict) -> None:
-    """Give YOLOv5 a head of stride 4, fed by a neck of four levels."""
+    """Give the detector a head of stride 4, fed by a neck of four levels."""
     model.backbone.out_indices = (1, 2, 3, 4)
     channels = [128, *model.neck.in_channels]
+    head = model.bbox_head
+    strides = [4, *head.head_module.get('featmap_strides', (8, 16, 32))]
+    head.head_module.featmap_strides = strides
+    if head.type == 'YOLOXHead':
+        # MMYOLO's neck is written for three levels, MMDetection's for any number.
+        factor = model.neck.widen_factor
+        model.neck = ConfigDict(
+            type='mmdet.YOLOXPAFPN',
+            in_channels=[int(factor * c) for c in channels],
+            out_channels=int(factor * model.neck.out_channels),
+            num_csp_blocks=round(3 * model.neck.deepen_factor),
+        )
+        head.prior_generator = dict(
+            type='mmdet.MlvlPointGenerator', offset=0, strides=strides
+        )
+        return
     model.neck.update(in_channels=channels, out_channels=channels)
-    strides = [4, *model.bbox_head.prior_generator.strides]
-    model.bbox_head.head_module.update(in_channels=channels, featmap_strides=strides)
-    anchors = [STRIDE_4_ANCHORS, *model.bbox_head.prior_generator.base_sizes]
-    model.bbox_head.prior_generator.update(strides=strides, base_sizes=anchors)
-    model.bbox_head.obj_level_weights = [4.0, *model.bbox_head.obj_level_weights]
+    head.head_module.in_channels = channels
+    anchors = [STRIDE_4_ANCHORS, *head.prior_generator.base_sizes]
+    head.prior_generator.update(strides=strides, base_sizes=anchors)
+    head.obj_level_weights = [4.0, *head.obj_level_weights]
+
+
+def p2_head_and_sarl(model: ConfigDict) -> None:
+    """Relay from stride 4 on into a neck and head that have that level too."""
+    p2_head(model)
+    sarl_from_stride_4(model)
 
 
 def bfp(model: ConfigDict) -> None:
@@ -86,10 +104,19 @@ def bfp(model: ConfigDict) -> None:
     ]
 
 
-def build(name: str, change: Callable[[ConfigDict], None]) -> nn.Module:
-    model = Config.fromfile(CONFIGS / FILES[name]).model
-    change(model)
-    return MODELS.build(model).eval()
+CHANGES = {
+    '': plain,
+    ' + SARL from stride 8': sarl_from_stride_8,
+    ' + SARL from stride 4': sarl_from_stride_4,
+    ' + P2 head': p2_head,
+    ' + P2 head + SARL': p2_head_and_sarl,
+}
+
+
+def config(name: str, change: Callable[[ConfigDict], None]) -> Config:
+    cfg = Config.fromfile(CONFIGS / FILES[name])
+    change(cfg.model)
+    return cfg
 
 
 def parse_args() -> argparse.Namespace:
@@ -101,7 +128,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--size', type=int, default=640, help='side of the image in px')
     parser.add_argument('--repeats', type=int, default=20, help='timed passes')
-    parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
@@ -109,25 +135,14 @@ def main() -> None:
     args = parse_args()
     warnings.filterwarnings('ignore')  # of deprecations in what we depend on
     logging.disable(logging.WARNING)  # FLOP counters tell each operator they skip
-    init_default_scope('mmyolo')
     table = markdown_table(['', 'parameters', 'GFLOPs', 'ms'])
     for name in args.models:
-        changes = {
-            '': plain,
-            ' + SARL from stride 8': sarl_from_stride_8,
-            ' + SARL from stride 4': sarl_from_stride_4,
-        }
-        if name.startswith('YOLOv5'):
-            changes[' with a P2 head'] = p2_head
-        else:
-            changes[' + BFP'] = bfp
-        models = [build(name, change).to(args.device) for change in changes.values()]
-        image = torch.rand(1, 3, args.size, args.size, device=args.device)
-        costs = np.transpose(
+        changes = CHANGES | ({} if name.startswith('YOLOv5') else {' + BFP': bfp})
+        cfgs = [config(name, change) for change in changes.values()]
+        costs = np.array(
             [
-                [count_parameters(model) for model in models],
-                [flops(model, image) for model in models],
-                forward_ms(models, image, args.repeats),
+                (cost.parameters, cost.flops, cost.ms)
+                for cost in costs_of_configs(cfgs, args.size, repeats=args.repeats)
             ]
         )
         for kind, cost in zip(changes, costs, strict=True):
@@ -140,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
