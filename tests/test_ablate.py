@@ -1,6 +1,7 @@
 """`tools/ablate.py`, as a user runs it."""
 
 import json
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, write_coco
 
-from sarl.ablation import ablate, markdown, paired_difference
+from sarl.ablation import ablate, markdown, paired_difference, read_grid, runs
+from sarl.ablation.grid import use_held_out
 from sarl.errors import InputError
 
 PLAIN = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 GRID = """
 _base_ = {base!r}
 
-custom_imports = dict(imports=['sarl', 'sarl.rivals'])
+custom_imports = dict(imports=['sarl', 'sarl.rivals', 'witness'])
+custom_hooks = [*_base_.custom_hooks, dict(type='Witness')]
 data_root = {root!r}
 data = dict(
     type='TinyCocoDataset', data_root=data_root, metainfo=dict(classes=('boat', 'car'))
@@ -53,6 +56,22 @@ grid = dict(
 """
 
 
+# Writes down what each step trains on.
+WITNESS = """
+import hashlib
+from pathlib import Path
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Witness(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        crops = data_batch['inputs'].numpy().tobytes()
+        with Path(runner.work_dir, 'crops.txt').open('a') as file:
+            print(hashlib.sha256(crops).hexdigest(), file=file)
+"""
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Data of eight images, two of them of scene b, and a grid of two arms."""
@@ -63,7 +82,12 @@ def folder(tmp_path_factory):
         image['scene'] = 'b' if image['id'] in (3, 6) else 'a'
     path.write_text(json.dumps(content))
     (folder / 'grid.py').write_text(GRID.format(base=str(PLAIN), root=f'{folder}/'))
-    return folder
+    (folder / 'witness.py').write_text(WITNESS)
+    paths = [str(folder), os.environ.get('PYTHONPATH', '')]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
+        patch.syspath_prepend(folder)
+        yield folder
 
 
 def losses(work_dir, arm):
@@ -88,6 +112,8 @@ def test_choose_then_score(folder, tool, tmp_path):
     assert summary['setup']['seeds'] == [3, 4]
     for arm in summary['arms'].values():
         assert len(arm['AP']) == len(arm['AP_vt']) == len(arm['seconds']) == 2
+        assert arm['curve']['epoch'] == [1, 2]
+        assert [curve[-1] for curve in arm['curve']['AP']] == arm['AP']
     assert (
         summary['arms']['plain']['parameters']
         < summary['arms']['plain + SARL']['parameters']
@@ -98,14 +124,25 @@ def test_choose_then_score(folder, tool, tmp_path):
 
     # Split by scene, with nothing lost.
     parts = {
-        name: json.loads((tmp_path / f'runs/{name}.json').read_text())
+        name: json.loads(next(tmp_path.glob(f'runs/parts-*/{name}.json')).read_text())
         for name in ('kept', 'held_out')
     }
     assert [image['id'] for image in parts['held_out']['images']] == [3, 6]
     assert [image['id'] for image in parts['kept']['images']] == [1, 2, 4, 5, 7, 8]
     assert [len(part['annotations']) for part in parts.values()] == [30, 10]
 
-    # The same weights and the same crops: before any step, both lose the same.
+    # The same crops to the end, other ones for another seed.
+    crops = {
+        (arm, seed): next(tmp_path.glob(f'runs/{arm}-*/{seed}/crops.txt')).read_text()
+        for arm in ('plain', 'plain___SARL')
+        for seed in ('seed3', 'seed4')
+    }
+    assert len(crops['plain', 'seed3'].splitlines()) == 2 * 3
+    assert crops['plain', 'seed3'] == crops['plain___SARL', 'seed3']
+    assert crops['plain', 'seed4'] == crops['plain___SARL', 'seed4']
+    assert crops['plain', 'seed3'] != crops['plain', 'seed4']
+
+    # The same weights: before any step, both lose the same.
     plain, sarl = (losses(tmp_path / 'runs', arm) for arm in ('plain', 'plain___SARL'))
     assert len(plain) == len(sarl) == 2 * 3
     assert plain[0] == sarl[0]
@@ -127,6 +164,27 @@ def test_choose_then_score(folder, tool, tmp_path):
     assert len(list(tmp_path.glob('runs/*/seed*/scores.json'))) == 4
 
 
+def test_what_a_run_counts_for(folder, tmp_path):
+    """For its code, config and data, wherever that lies; not for another split."""
+
+    def digest(work_dir, path=folder / 'grid.py'):
+        grid = read_grid(path)
+        use_held_out(grid, tmp_path / work_dir)
+        return runs._digest(grid.arms['plain'])
+
+    def held_out(work_dir):
+        return len(list(tmp_path.glob(f'{work_dir}/parts-*/held_out.json')))
+
+    assert digest('one') == digest('one') == digest('two')
+    assert held_out('one') == 1
+    other = tmp_path / 'grid.py'
+    other.write_text(
+        (folder / 'grid.py').read_text().replace("scene=['b']", "scene=['a']")
+    )
+    assert digest('one', path=other) != digest('one')
+    assert held_out('one') == 2
+
+
 def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
     result = tool(
         'ablate.py',
@@ -145,7 +203,7 @@ def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
     log = (scores.parent / 'console.log').read_text()
     assert "ann_file='annotations/train.json'" in log
     assert "my data/annotations/val.json'" in log
-    assert not (tmp_path / 'docs/ablation/summary.json').exists()
+    assert not list(tmp_path.glob('docs/ablation/*.json'))
 
 
 def test_two_share_a_work_folder(folder, tool, tmp_path):
@@ -174,6 +232,11 @@ def test_two_share_a_work_folder(folder, tool, tmp_path):
         ("scene=['b']", "scene=['c']", 'leaves a part empty. Values .*: a, b'),
         ("scene=['b']", "place=['b']", "train_1.jpg has no field 'place'"),
         ("held_out=dict(scene=['b']),", '', 'needs one field'),
+        (
+            'val_evaluator = dict(',
+            "val_evaluator = dict(_delete_=True, type='VisDroneMetric', ",
+            'AITODMetric.*not by VisDroneMetric',
+        ),
     ],
 )
 def test_bad_grids(folder, tmp_path, old, new, message):

@@ -8,9 +8,7 @@ from sarl.engine.launch import check_writable, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('grid', type=Path, help='grid file, as in configs/ablation')
     parser.add_argument(
         '--held-out',
@@ -22,20 +20,32 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--arms', nargs='+', help='only these, beside the baseline', metavar='NAME'
     )
-    parser.add_argument('--jobs', type=int, default=1, help='runs at once')
     parser.add_argument(
-        '--evaluations', type=int, default=1, help='times a run is scored, for curves'
+        '--jobs', type=int, default=1, help='runs at once (default: %(default)s)'
     )
     parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/ablation'), help='runs go here'
+        '--evaluations',
+        type=int,
+        default=1,
+        help='times a run is scored at most, evenly spread, for curves '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/ablation'),
+        help='runs go here (default: %(default)s)',
     )
     parser.add_argument(
         '--out',
         type=Path,
-        default=Path('docs/ablation'),
-        help='summary.json and table.md go here',
+        help='summary.json and table.md go here (default: docs/ablation, with '
+        '--held-out docs/ablation/held_out)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.out is None:
+        args.out = Path('docs/ablation', 'held_out' if args.held_out else '')
+    return args
 
 
 def main() -> None:

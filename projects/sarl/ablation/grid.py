@@ -13,6 +13,8 @@ An arm holds what differs, as a child config would, `_delete_` included.
 """
 
 import copy
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +24,7 @@ from mmengine.config import Config
 
 from ..datasets.coco_file import read_json
 from ..errors import InputError
-from ..files import write_json
+from ..files import write_whole
 
 KEYS = {'baseline', 'seeds', 'held_out', 'arms'}
 
@@ -50,7 +52,8 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
         seeds (Sequence[int], optional): In place of those of the file.
 
     Raises:
-        InputError: If the file is missing or its `grid` is not as described above.
+        InputError: If the file is missing, its `grid` is not as described above, or its
+            metric is not AITODMetric, whose scores the tables show.
     """
     if not path.is_file():
         raise InputError(f'grid file {path} does not exist.')
@@ -60,6 +63,13 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
         raise InputError(
             f'{path} needs grid=dict(baseline=..., seeds=[...], held_out=..., '
             f'arms={{...}}); it has {grid if grid is None else sorted(grid)}.'
+        )
+    metric = cfg.get('val_evaluator')
+    kind = metric.get('type') if isinstance(metric, dict) else metric
+    if str(kind).rpartition('.')[-1] != 'AITODMetric':
+        raise InputError(
+            f"{path}: a grid is scored by val_evaluator=dict(type='AITODMetric', ...), "
+            f'alone, not by {kind}.'
         )
     seeds = list(grid.get('seeds', [0]) if seeds is None else seeds)
     if not seeds or len(set(seeds)) < len(seeds):
@@ -83,7 +93,8 @@ def use_held_out(grid: Grid, folder: Path) -> None:
 
     Args:
         grid (Grid): Its configs are changed in place.
-        folder (Path): Where the two annotation files go.
+        folder (Path): Gets a folder with the two annotation files, named for what is
+            in them: other grids may split other data in the same folder.
 
     Raises:
         InputError: If a part would be empty.
@@ -91,13 +102,17 @@ def use_held_out(grid: Grid, folder: Path) -> None:
     dataset = grid.arms[grid.baseline].train_dataloader.dataset
     source = Path(dataset.data_root, dataset.ann_file)
     parts = _split(read_json(source), grid.held_out, source)
+    contents = {name: json.dumps(part).encode() for name, part in parts.items()}
+    digest = hashlib.sha256(b''.join(contents.values())).hexdigest()[:8]
+    folder = folder.resolve() / f'parts-{digest}'
+    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / 'parts.lock'):
-        for name, part in parts.items():
-            write_json(folder / f'{name}.json', part)
+        for name, content in contents.items():
+            write_whole(folder / f'{name}.json', content)
     for cfg in grid.arms.values():
         train = cfg.train_dataloader.dataset
-        train.ann_file = str(folder.resolve() / 'kept.json')
-        held_out = str(folder.resolve() / 'held_out.json')
+        train.ann_file = str(folder / 'kept.json')
+        held_out = str(folder / 'held_out.json')
         for split in ('val', 'test'):
             scored = cfg[f'{split}_dataloader'].dataset
             scored.ann_file = held_out

@@ -32,7 +32,7 @@ def ablate(
         seeds (Sequence[int], optional): In place of those of the file.
         arms (Sequence[str], optional): Only these, beside the baseline.
         jobs (int): Runs at once.
-        evaluations (int): Times that each run is scored.
+        evaluations (int): Times that each run is scored at most.
 
     Returns:
         str: The table.
@@ -57,6 +57,6 @@ def ablate(
     table = markdown(summary)
     write_json(out / 'summary.json', summary, indent=2)
     write_whole(out / 'table.md', table.encode())
-    if evaluations > 1:
-        draw_curves(folders, out / 'curves.png')
+    if 'curve' in summary['arms'][grid.baseline]:
+        draw_curves(summary, out / 'curves.png')
     return table

@@ -6,10 +6,12 @@ not that of two draws. A run that was broken off starts anew, since a resumed on
 see other crops than its pair.
 
 Several processes, of one machine or of several that share the work folder, may run
-grids in it: of a run that two of them want, one waits for the other's.
+grids in it: of a run that two of them want, one waits for the other's. A run counts
+for the very code, config and data that it was made with.
 """
 
 import copy
+import functools
 import hashlib
 import json
 import logging
@@ -17,7 +19,12 @@ import multiprocessing
 import os
 import shutil
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
@@ -33,12 +40,11 @@ from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
 from ..console import console_to
-from ..engine.run_record import device_name
+from ..engine.run_record import device_name, versions
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
 from ..progress import progress_bar
-from ..version import __version__
 from .grid import Grid
 
 # Kept of a run, beside its log: the rest can be made from these.
@@ -56,8 +62,8 @@ def run_grid(
         jobs (int): Runs at once. On a CPU they share its cores, and the number of
             threads changes how sums are rounded; a GPU that a small model does not fill
             serves several.
-        evaluations (int): Times a run is scored, evenly spread; the last epoch is the
-            result, the others draw the curve.
+        evaluations (int): Times that a run is scored at most, evenly spread; the last
+            epoch is the result, the others draw the curve.
 
     Returns:
         dict[str, dict[int, Path]]: The folder of each arm and seed.
@@ -89,7 +95,7 @@ def run_grid(
 def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     """Save what the baseline starts from."""
     cfg = grid.arms[grid.baseline]
-    name = hashlib.sha256(repr(cfg.model).encode()).hexdigest()[:8]
+    name = hashlib.sha256((_software() + repr(cfg.model)).encode()).hexdigest()[:8]
     path = work_dir / f'start-{name}-{seed}.pth'
     work_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix('.lock')):
@@ -115,7 +121,7 @@ def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
     cfg.randomness = dict(seed=seed)
     cfg.load_from = str(weights)
     epochs = cfg.train_cfg.max_epochs
-    cfg.train_cfg.val_interval = max(1, epochs // evaluations)
+    cfg.train_cfg.val_interval = -(-epochs // evaluations)
     # The last epoch is always scored. No evaluation picks a checkpoint.
     cfg.train_cfg.val_begin = 1 if evaluations > 1 else epochs
     cfg.default_hooks.checkpoint.update(
@@ -124,19 +130,34 @@ def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
     return cfg
 
 
+@functools.cache
+def _software() -> str:
+    """Name all code that a score may depend on: sarl's files, and what they run on."""
+    digest = hashlib.sha256(json.dumps(versions()).encode())
+    for path in sorted(Path(__file__).parents[1].rglob('*.py')):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _digest(cfg: Config) -> str:
-    """Name a setting: the config without what is the seed's, and the data."""
+    """Name a setting: software, data, and the config without what is the seed's.
+
+    The data by what is in the annotation files, wherever they lie.
+    """
     cfg = copy.deepcopy(cfg)
     cfg.pop('randomness')
     cfg.pop('load_from')
-    digest = hashlib.sha256(f'{__version__} {get_device()}'.encode())
-    digest.update(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(f'{_software()} {get_device()}'.encode())
     for split in ('train', 'val'):
         dataset = cfg[f'{split}_dataloader'].dataset
         path = Path(dataset.data_root, dataset.ann_file)
         if not path.is_file():
             raise InputError(f'annotation file {path} does not exist.')
         digest.update(path.read_bytes())
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.pop('ann_file', None)
+        cfg.get(f'{split}_evaluator', {}).pop('ann_file', None)
+    digest.update(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode())
     return digest.hexdigest()[:8]
 
 
@@ -151,12 +172,16 @@ def _run_all(waiting: list[tuple[str, Config, Path]], jobs: int) -> dict[str, st
     finished_epochs = context.SimpleQueue()
     epochs = sum(cfg.train_cfg.max_epochs for _, cfg, _ in waiting)
     failed = {}
-    pool = ProcessPoolExecutor(
-        jobs, context, _start, (finished_epochs,), max_tasks_per_child=1
-    )
+
+    def run(cfg: Config, folder: Path) -> None:
+        # Each run in a process of its own: what one leaves behind is no other's.
+        with ProcessPoolExecutor(1, context, _start, (finished_epochs,)) as process:
+            process.submit(_run, cfg, folder).result()
+
+    pool = ThreadPoolExecutor(jobs)
     try:
         futures = {
-            pool.submit(_run, cfg, folder): f'{name}, seed {cfg.randomness.seed}'
+            pool.submit(run, cfg, folder): f'{name}, seed {cfg.randomness.seed}'
             for name, cfg, folder in waiting
         }
         with progress_bar(total=epochs, desc='grid', unit='epoch') as bar:
@@ -170,9 +195,9 @@ def _run_all(waiting: list[tuple[str, Config, Path]], jobs: int) -> dict[str, st
                         failed[futures[future]] = f'{type(error).__name__}: {error}'
                     bar.set_postfix(left=len(pending), failed=len(failed))
     except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
     return failed
@@ -247,5 +272,5 @@ def _curve(folder: Path) -> list[dict[str, float]]:
     return [
         {'epoch': row['step'], **{k: v for k, v in row.items() if '/' in k}}
         for row in rows
-        if any(key.startswith(('aitod/', 'coco/', 'visdrone/')) for key in row)
+        if 'aitod/AP' in row
     ]

@@ -11,7 +11,7 @@ from ..markdown import markdown_table
 from ..metrics.report import AITOD_COLUMNS
 from ..version import __version__
 from .grid import Grid
-from .runs import SCORES
+from .runs import CURVE, SCORES
 
 
 def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
@@ -24,9 +24,11 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
     Returns:
         dict: `arms`: for each arm the metrics as lists, a seed each, in percent; where
         there is no ground truth of a size, None. `parameters`, `flops` and `seconds`
-        are beside them. `baseline`: the name of its arm. `setup`: what it depends on.
+        are beside them, and if runs were scored more than once `curve`: the `epoch`s
+        and the `AP` at each, for each seed. `baseline`: the name of its arm. `setup`:
+        what it depends on.
     """
-    arms = {}
+    arms, devices = {}, []
     for name, by_seed in folders.items():
         runs = [
             json.loads((folder / SCORES).read_text()) for folder in by_seed.values()
@@ -39,6 +41,15 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
         }
         arms[name] |= {key: runs[0][key] for key in ('parameters', 'flops')}
         arms[name]['seconds'] = [run['seconds'] for run in runs]
+        curves = [
+            json.loads((folder / CURVE).read_text()) for folder in by_seed.values()
+        ]
+        if len(curves[0]) > 1:
+            arms[name]['curve'] = dict(
+                epoch=[row['epoch'] for row in curves[0]],
+                AP=[[_percent(row['aitod/AP']) for row in curve] for curve in curves],
+            )
+        devices += [run['device'] for run in runs]
     cfg = grid.arms[grid.baseline]
     return dict(
         arms=arms,
@@ -50,7 +61,7 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
             train=_tail(cfg.train_dataloader.dataset),
             scored=_tail(cfg.val_dataloader.dataset),
             flops_size=runs[0]['flops_size'],
-            device=runs[0]['device'],
+            device=' and '.join(dict.fromkeys(devices)),
             torch=torch.__version__,
             sarl=__version__,
         ),
