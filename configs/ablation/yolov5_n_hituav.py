@@ -1,6 +1,6 @@
 # The same arms on HIT-UAV at half size (thermal images from a drone, CC BY 4.0; how it
 # is split: docs/method.md):
-# python tools/ablate.py configs/ablation/yolov5_n_hituav.py
+# python tools/ablate.py configs/ablation/yolov5_n_hituav.py --out docs/ablation/hituav
 _base_ = './yolov5_n_scenes.py'
 
 data_root = 'data/hituav_half/'

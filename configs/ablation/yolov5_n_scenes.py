@@ -9,6 +9,8 @@ train_dataloader = dict(num_workers=0, persistent_workers=False)
 plain = _base_.model
 relays = dict(widen_factor=plain.neck.widen_factor, neck=plain.neck)
 sarl = dict(backbone=_base_.sarl.backbone, neck=dict(**_base_.sarl.neck, **relays))
+# Of the levels that the neck takes; the way from coarse to fine has no use for more.
+sarl_8 = dict(sarl['neck'], in_channels=plain.neck.in_channels)
 
 # A level of stride 4 for neck and head; its anchors are half of stride 8's.
 channels = [128, *plain.neck.in_channels]
@@ -22,11 +24,7 @@ p2_head = dict(
     obj_level_weights=[4.0, *plain.bbox_head.obj_level_weights],
 )
 p2 = dict(backbone=_base_.sarl.backbone, neck=p2_neck, bbox_head=p2_head)
-sarl_p2 = dict(
-    backbone=_base_.sarl.backbone,
-    neck=dict(**_base_.sarl.neck, **dict(relays, neck=p2_neck)),
-    bbox_head=p2_head,
-)
+sarl_p2 = dict(sarl, neck=dict(sarl['neck'], neck=p2_neck), bbox_head=p2_head)
 
 # One more block at strides 8 and 16 each: about as many parameters and FLOPs as SARL.
 deeper = dict(backbone=dict(deepen_factor=0.42))
@@ -78,6 +76,10 @@ grid = dict(
         'SARL, mix': relay(relay=dict(type='mix')),
         'SARL, strided convolution': relay(resample='strided_conv'),
         'SARL, both ways': relay(towards='both'),
+        'SARL, from stride 8': dict(model=dict(neck=sarl_8)),
+        'SARL, from stride 8, to the finer': dict(
+            model=dict(neck=dict(sarl_8, towards='fine'))
+        ),
         'SARL, behind the neck': relay(place='after'),
         'SARL, around the neck': relay(place='around'),
         'SARL, width 256': relay(width=256),
@@ -104,5 +106,5 @@ grid = dict(
         ),
     },
 )
-del plain, relays, sarl, channels, strides, anchors, half_anchors, p2_neck, p2_head
-del p2, sarl_p2, deeper, spd, nwd
+del plain, relays, sarl, sarl_8, channels, strides, anchors, half_anchors, p2_neck
+del p2_head, p2, sarl_p2, deeper, spd, nwd

@@ -1,6 +1,7 @@
 # The same arms for four times the epochs: whether what an arm gains outlasts a plain
 # detector that has learned for longer:
-# python tools/ablate.py configs/ablation/yolov5_n_scenes_100e.py
+# python tools/ablate.py configs/ablation/yolov5_n_scenes_100e.py \
+#     --out docs/ablation/longer
 _base_ = './yolov5_n_scenes.py'
 
 max_epochs = 100

@@ -1,5 +1,5 @@
 # The same in YOLOX, at YOLOv5-n's width and depth:
-# python tools/ablate.py configs/ablation/yolox_n_scenes.py
+# python tools/ablate.py configs/ablation/yolox_n_scenes.py --out docs/ablation/yolox
 _base_ = ['../yolox/yolox_s_8xb8-100e_aitod.py', '../_base_/scenes.py']
 
 custom_imports = dict(imports=['sarl', 'sarl.rivals'])
@@ -48,6 +48,26 @@ sarl = dict(
     backbone=_base_.sarl.backbone,
     neck=dict(**_base_.sarl.neck, widen_factor=scaled['widen_factor'], neck=plain_neck),
 )
+# A level of stride 4 for neck and head. MMYOLO's neck is written for three levels,
+# MMDetection's for any number, and takes scaled channels.
+strides = [4, *_base_.model.bbox_head.head_module.featmap_strides]
+p2_neck = dict(
+    type='mmdet.YOLOXPAFPN',
+    in_channels=[int(c * scaled['widen_factor']) for c in _base_.sarl.neck.in_channels],
+    out_channels=int(plain_neck['out_channels'] * scaled['widen_factor']),
+    num_csp_blocks=1,
+)
+p2_head = dict(
+    head_module=dict(featmap_strides=strides),
+    prior_generator=dict(type='mmdet.MlvlPointGenerator', offset=0, strides=strides),
+)
+p2 = dict(
+    backbone=_base_.sarl.backbone,
+    neck=dict(_delete_=True, **p2_neck),
+    bbox_head=p2_head,
+)
+sarl_p2 = dict(sarl, neck=dict(sarl['neck'], neck=p2_neck), bbox_head=p2_head)
+
 deeper = dict(backbone=dict(deepen_factor=0.42))
 spd = dict(
     backbone=dict(
@@ -93,10 +113,13 @@ grid = dict(
         'YOLOX-n + SAL': sal(),
         'YOLOX-n + SARL + SAL': dict(model=dict(**sarl, **_base_.sal)),
         'YOLOX-n, deeper': dict(model=deeper),
+        'YOLOX-n + P2 head': dict(model=p2),
+        'YOLOX-n + P2 head + SARL': dict(model=sarl_p2),
         'YOLOX-n + BFP': dict(model=bfp),
         'YOLOX-n + SPD-Conv': dict(model=spd),
         'YOLOX-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
         'YOLOX-n + SAL, not normalised': sal(normalize=False),
     },
 )
-del to_float, scaled, plain_neck, sarl, deeper, spd, bfp, nwd
+del to_float, scaled, plain_neck, sarl, strides, p2_neck, p2_head, p2, sarl_p2
+del deeper, spd, bfp, nwd

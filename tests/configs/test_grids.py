@@ -23,8 +23,12 @@ ARMS = [
     for name in ('yolov5_n_scenes', 'yolox_n_scenes')
     for arm in grid(name).arms
 ]
-# The grids that inherit their arms, and their epochs.
-INHERITED = {'yolov5_n_scenes_100e': 100, 'yolov5_n_hituav': 40}
+# The grids that inherit their arms: from which, and their epochs.
+INHERITED = {
+    'yolov5_n_scenes_100e': ('yolov5_n_scenes', 100),
+    'yolov5_n_hituav': ('yolov5_n_scenes', 40),
+    'yolox_n_scenes_100e': ('yolox_n_scenes', 100),
+}
 # What an arm has of its own; all else starts from the baseline's weights.
 OWN = {
     'SARL': ('neck.before.', 'neck.after.'),
@@ -61,13 +65,19 @@ def test_every_arm_trains(name, arm):
     assert not unused
 
 
-@pytest.mark.parametrize(('name', 'epochs'), INHERITED.items())
-def test_inherited_arms(name, epochs):
-    scenes, other = grid('yolov5_n_scenes'), grid(name)
-    assert list(other.arms) == list(scenes.arms)
-    for cfg in other.arms.values():
-        assert cfg.train_cfg.max_epochs == epochs
-        assert cfg.default_hooks.param_scheduler.max_epochs == epochs
+def scheduled_epochs(cfg) -> int:
+    if schedulers := cfg.get('param_scheduler'):
+        return schedulers[-1].end
+    return cfg.default_hooks.param_scheduler.max_epochs
+
+
+@pytest.mark.parametrize(
+    ('name', 'base', 'epochs'), [(name, *of) for name, of in INHERITED.items()]
+)
+def test_inherited_arms(name, base, epochs):
+    assert list(grid(name).arms) == list(grid(base).arms)
+    for cfg in grid(name).arms.values():
+        assert cfg.train_cfg.max_epochs == scheduled_epochs(cfg) == epochs
         metainfo = cfg.train_dataloader.dataset.get('metainfo', AITODDataset.METAINFO)
         assert cfg.model.bbox_head.head_module.num_classes == len(metainfo['classes'])
 
