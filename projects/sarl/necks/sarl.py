@@ -97,7 +97,7 @@ class SARL(BaseModule):
         in_channels (Sequence[int]): Channels of the backbone's levels before
             scaling, finest first.
         neck (dict): Config of the neck. It takes the last `len(neck['in_channels'])`
-            of the levels. Of a list of necks it is the first one.
+            of the levels. Where a detector has a list of necks, it is the first one.
         widen_factor (float): Scales `in_channels` and `width`, as in MMYOLO's necks.
         width (int): Channels, before scaling, of what is relayed: the same between
             all levels, so that nothing is squeezed where the detail comes from.
@@ -114,9 +114,9 @@ class SARL(BaseModule):
 
     Raises:
         ValueError: If there are fewer levels than `neck` takes, or fewer than two; if
-            an argument is unknown; if the neck's output cannot be enriched; if finer
-            levels than it takes are given and `towards` is 'fine', where they would
-            give nothing.
+            an argument is unknown; if `neck` is a list or takes no list of levels, or
+            its output cannot be enriched; if finer levels than it takes are given and
+            `towards` is 'fine', where they would give nothing.
     """
 
     def __init__(
