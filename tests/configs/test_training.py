@@ -205,6 +205,7 @@ def test_crops_of_a_wide_input_are_wide(family, tmp_path):
     )
     path = PATHS[stem(family, '', 'aitod')].relative_to(ROOT)
     cfg = Config.fromfile(tmp_path / 'configs' / path)
+    init_default_scope(cfg.default_scope)
     crops = list(random_crops(cfg.train_dataloader.dataset.pipeline))
     assert crops
     for crop in crops:
