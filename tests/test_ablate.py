@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, write_coco
 
 from sarl.ablation import ablate, markdown, paired_difference, read_grid, runs
@@ -170,7 +171,7 @@ def test_what_a_run_counts_for(folder, tmp_path):
     def digest(work_dir, path=folder / 'grid.py'):
         grid = read_grid(path)
         use_held_out(grid, tmp_path / work_dir)
-        return runs._digest(grid.arms['plain'])
+        return runs._digest(grid.arms['plain'], '')
 
     def held_out(work_dir):
         return len(list(tmp_path.glob(f'{work_dir}/parts-*/held_out.json')))
@@ -183,6 +184,78 @@ def test_what_a_run_counts_for(folder, tmp_path):
     )
     assert digest('one', path=other) != digest('one')
     assert held_out('one') == 2
+
+
+FINE_TUNE = """
+_base_ = './grid.py'
+neck = dict(
+    _delete_=True,
+    type='SARL',
+    in_channels=[256, 512, 1024],
+    widen_factor=0.25,
+    neck=_base_.model.neck,
+)
+optim_wrapper = dict(optimizer=dict(lr=0.0))
+train_cfg = dict(max_epochs=1)
+grid = dict(
+    _delete_=True,
+    baseline='on',
+    start='grid.py',
+    seeds=[3],
+    held_out=dict(scene=['b']),
+    arms={'SARL': dict(model=dict(neck=neck))},
+)
+"""
+
+
+def test_arms_start_from_a_trained_baseline(folder, tool, tmp_path):
+    path = folder / 'fine_tune.py'
+    path.write_text(FINE_TUNE)
+    arguments = [path, '--held-out', '--work-dir', 'runs', '--out', 'out']
+    result = tool('ablate.py', *arguments)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((tmp_path / 'out/summary.json').read_text())
+    assert list(summary['arms']) == ['on', 'SARL']
+    assert (summary['setup']['epochs'], summary['setup']['seeds']) == (1, [3])
+
+    # What a learning rate of 0 keeps: the trained weights, not those of the start.
+    def kernels(pattern):
+        (file,) = tmp_path.glob(f'runs/{pattern}')
+        state = torch.load(file, weights_only=False)['state_dict']
+        return {key: value for key, value in state.items() if value.ndim == 4}
+
+    trained = kernels('plain-*/seed3/epoch_2.pth')
+    initial = kernels('start-*-3.pth')
+    assert not any(torch.equal(trained[key], initial[key]) for key in trained)
+    tuned = kernels('on-*/seed3/epoch_1.pth')
+    assert all(torch.equal(trained[key], tuned[key]) for key in trained)
+    tuned = kernels('SARL-*/seed3/epoch_1.pth')
+    relayed = {key.replace('neck.neck.', 'neck.'): key for key in tuned}
+    assert all(torch.equal(trained[key], tuned[relayed[key]]) for key in trained)
+
+    # It has not seen what is held out.
+    (log,) = tmp_path.glob('runs/plain-*/seed3/console.log')
+    assert 'kept.json' in log.read_text()
+
+    (weights,) = tmp_path.glob('runs/plain-*/seed3/epoch_2.pth')
+    weights.unlink()
+    result = tool('ablate.py', *arguments)
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert 'epoch_2.pth, which the arms start from, is gone' in result.stderr
+
+
+def test_weights_are_downloaded_on_request_only(folder, tool, tmp_path):
+    url = 'https://nowhere.invalid/plain-0123abcd.pth'
+    path = tmp_path / 'grid.py'
+    init = f"model = dict(init_cfg=dict(type='Pretrained', checkpoint='{url}'),"
+    path.write_text((folder / 'grid.py').read_text().replace('model = dict(', init))
+    for option, reason in ((), 'is not on this machine'), (['--download'], 'cannot be'):
+        result = tool('ablate.py', path, '--arms', 'NWD', *option)
+        assert result.returncode == 1
+        assert 'Traceback' not in result.stderr
+        assert reason in result.stderr
+    assert not list(tmp_path.rglob('*.pth'))
 
 
 def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
@@ -232,6 +305,8 @@ def test_two_share_a_work_folder(folder, tool, tmp_path):
         ("scene=['b']", "scene=['c']", 'leaves a part empty. Values .*: a, b'),
         ("scene=['b']", "place=['b']", "train_1.jpg has no field 'place'"),
         ("held_out=dict(scene=['b']),", '', 'needs one field'),
+        ('train_cfg = ', "load_from = 'a.pth'\ntrain_cfg = ", "checkpoint='a.pth'"),
+        ('held_out=dict', "start='no.py', held_out=dict", r'no\.py does not exist'),
         (
             'val_evaluator = dict(',
             "val_evaluator = dict(_delete_=True, type='VisDroneMetric', ",

@@ -42,6 +42,11 @@ def parse_args() -> argparse.Namespace:
         help='summary.json and table.md go here (default: docs/ablation, with '
         '--held-out docs/ablation/held_out)',
     )
+    parser.add_argument(
+        '--download',
+        action='store_true',
+        help='fetch weights that the grid names by URL',
+    )
     args = parser.parse_args()
     if args.out is None:
         args.out = Path('docs/ablation', 'held_out' if args.held_out else '')
@@ -62,6 +67,7 @@ def main() -> None:
             arms=args.arms,
             jobs=args.jobs,
             evaluations=args.evaluations,
+            download=args.download,
         )
     )
 

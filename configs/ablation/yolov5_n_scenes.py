@@ -81,6 +81,9 @@ grid = dict(
             model=dict(neck=dict(sarl_8, towards='fine'))
         ),
         'SARL, behind the neck': relay(place='after'),
+        'SARL, behind the neck, + SAL': dict(
+            model=dict(**relay(place='after')['model'], **_base_.sal)
+        ),
         'SARL, around the neck': relay(place='around'),
         'SARL, width 256': relay(width=256),
         'SARL, kernel of 3': relay(kernel_size=3),

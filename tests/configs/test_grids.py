@@ -28,6 +28,8 @@ INHERITED = {
     'yolov5_n_scenes_100e': ('yolov5_n_scenes', 100),
     'yolov5_n_hituav': ('yolov5_n_scenes', 40),
     'yolox_n_scenes_100e': ('yolox_n_scenes', 100),
+    'yolov5_n_scenes_finetune': ('yolov5_n_scenes', 25),
+    'yolox_n_scenes_finetune': ('yolox_n_scenes', 25),
 }
 # What an arm has of its own; all else starts from the baseline's weights.
 OWN = {
@@ -80,6 +82,14 @@ def test_inherited_arms(name, base, epochs):
         assert cfg.train_cfg.max_epochs == scheduled_epochs(cfg) == epochs
         metainfo = cfg.train_dataloader.dataset.get('metainfo', AITODDataset.METAINFO)
         assert cfg.model.bbox_head.head_module.num_classes == len(metainfo['classes'])
+
+
+@pytest.mark.parametrize('algorithm', ['yolov5', 'yolox'])
+def test_fine_tuning_starts_from_the_long_training(algorithm):
+    start = grid(f'{algorithm}_n_scenes_finetune').start
+    long = grid(f'{algorithm}_n_scenes_100e')
+    (cfg,) = start.arms.values()
+    assert cfg.to_dict() == long.arms[long.baseline].to_dict()
 
 
 def test_all_are_tested():

@@ -6,10 +6,13 @@ A grid file is a config with one more setting:
         baseline='YOLOv5-n',            # the config as it is
         seeds=[0, 1, 2],
         held_out=dict(scene=['courts']),
+        start='longer.py',              # optional
         arms={'YOLOv5-n + SAL': dict(model=dict(bbox_head=...))},
     )
 
-An arm holds what differs, as a child config would, `_delete_` included.
+An arm holds what differs, as a child config would, `_delete_` included. Arms start
+from what the baseline's initialisation gives them; with `start`, a path from the grid
+file, from the baseline of that other grid, trained with the same seed.
 """
 
 import copy
@@ -26,7 +29,7 @@ from ..datasets.coco_file import read_json
 from ..errors import InputError
 from ..files import write_whole
 
-KEYS = {'baseline', 'seeds', 'held_out', 'arms'}
+KEYS = {'baseline', 'seeds', 'held_out', 'start', 'arms'}
 
 
 class Grid(NamedTuple):
@@ -36,12 +39,14 @@ class Grid(NamedTuple):
     seeds (list[int]): With each of which every arm is trained.
     held_out (dict[str, list]): Which training images are kept for choosing: those
         whose field of that name in the annotation file has one of the values.
+    start (Grid, optional): Its baseline, trained, is what all arms start from.
     """
 
     baseline: str
     arms: dict[str, Config]
     seeds: list[int]
     held_out: dict[str, list]
+    start: 'Grid | None' = None
 
 
 def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
@@ -52,8 +57,9 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
         seeds (Sequence[int], optional): In place of those of the file.
 
     Raises:
-        InputError: If the file is missing, its `grid` is not as described above, or its
-            metric is not AITODMetric, whose scores the tables show.
+        InputError: If the file is missing, its `grid` is not as described above, its
+            metric is not AITODMetric, whose scores the tables show, or it has a
+            `load_from`.
     """
     if not path.is_file():
         raise InputError(f'grid file {path} does not exist.')
@@ -71,6 +77,13 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
             f"{path}: a grid is scored by val_evaluator=dict(type='AITODMetric', ...), "
             f'alone, not by {kind}.'
         )
+    if cfg.get('load_from'):
+        raise InputError(
+            f'{path}: load_from has no effect in a grid. For arms that start from a '
+            f"checkpoint set model=dict(init_cfg=dict(type='Pretrained', "
+            f"checkpoint='{cfg.load_from}')), from a baseline that is trained first "
+            f"grid=dict(start='its_grid.py')."
+        )
     seeds = list(grid.get('seeds', [0]) if seeds is None else seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f'{path}: seeds are different numbers, not {seeds}.')
@@ -85,11 +98,19 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
             settings == other.to_dict() for key, other in arms.items() if key != name
         ):
             raise InputError(f'{path}: {name!r} does not differ from another arm.')
-    return Grid(grid['baseline'], arms, seeds, dict(grid.get('held_out', {})))
+    held_out = dict(grid.get('held_out', {}))
+    start = None
+    if 'start' in grid:
+        start = read_grid(path.parent / grid['start'], seeds)
+        baseline = {start.baseline: start.arms[start.baseline]}
+        start = start._replace(arms=baseline, held_out=held_out)
+    return Grid(grid['baseline'], arms, seeds, held_out, start)
 
 
 def use_held_out(grid: Grid, folder: Path) -> None:
     """Train on one part of the training set and score on the part that was held out.
+
+    What the arms start from has not seen that part either.
 
     Args:
         grid (Grid): Its configs are changed in place.
@@ -99,6 +120,8 @@ def use_held_out(grid: Grid, folder: Path) -> None:
     Raises:
         InputError: If a part would be empty.
     """
+    if grid.start is not None:
+        use_held_out(grid.start, folder)
     dataset = grid.arms[grid.baseline].train_dataloader.dataset
     source = Path(dataset.data_root, dataset.ann_file)
     parts = _split(read_json(source), grid.held_out, source)

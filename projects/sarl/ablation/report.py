@@ -20,6 +20,7 @@ def ablate(
     arms: Sequence[str] | None = None,
     jobs: int = 1,
     evaluations: int = 1,
+    download: bool = False,
 ) -> str:
     """Run a grid, as far as it has not been run, and write what it came to.
 
@@ -33,6 +34,7 @@ def ablate(
         arms (Sequence[str], optional): Only these, beside the baseline.
         jobs (int): Runs at once.
         evaluations (int): Times that each run is scored at most.
+        download (bool): Fetch weights that the grid names by URL.
 
     Returns:
         str: The table.
@@ -52,7 +54,7 @@ def ablate(
             del grid.arms[name]
     if held_out:
         use_held_out(grid, work_dir)
-    folders = run_grid(grid, work_dir, jobs, evaluations)
+    folders = run_grid(grid, work_dir, jobs, evaluations, download)
     summary = summarise(grid, folders)
     table = markdown(summary)
     write_json(out / 'summary.json', summary, indent=2)

@@ -1,9 +1,9 @@
 """Train and score every arm of a grid with every seed.
 
 For one seed all arms see the same crops in the same order, and what an arm has in
-common with the baseline starts from the same weights: a difference between two arms is
-not that of two draws. A run that was broken off starts anew, since a resumed one would
-see other crops than its pair.
+common with the baseline starts from the same weights, random or trained: a difference
+between two arms is not that of two draws. A run that was broken off starts anew, since
+a resumed one would see other crops than its pair.
 
 Several processes, of one machine or of several that share the work folder, may run
 grids in it: of a run that two of them want, one waits for the other's. A run counts
@@ -40,6 +40,7 @@ from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
 from ..console import console_to
+from ..engine.pretrained import check_pretrained
 from ..engine.run_record import device_name, versions
 from ..errors import InputError
 from ..files import write_json
@@ -52,7 +53,11 @@ SCORES, CURVE = 'scores.json', 'curve.json'
 
 
 def run_grid(
-    grid: Grid, work_dir: Path, jobs: int = 1, evaluations: int = 1
+    grid: Grid,
+    work_dir: Path,
+    jobs: int = 1,
+    evaluations: int = 1,
+    download: bool = False,
 ) -> dict[str, dict[int, Path]]:
     """Run what is not there yet.
 
@@ -64,21 +69,30 @@ def run_grid(
             serves several.
         evaluations (int): Times that a run is scored at most, evenly spread; the last
             epoch is the result, the others draw the curve.
+        download (bool): Fetch weights that a config names by URL.
 
     Returns:
         dict[str, dict[int, Path]]: The folder of each arm and seed.
 
     Raises:
-        InputError: If a run failed; the others are finished first.
+        InputError: If weights cannot be had; if a run failed, when the others are
+            finished first.
     """
-    weights = {seed: _initial_weights(grid, seed, work_dir) for seed in grid.seeds}
+    for cfg in grid.arms.values():
+        check_pretrained(cfg, download)
+    if grid.start is None:
+        weights = {seed: _initial_weights(grid, seed, work_dir) for seed in grid.seeds}
+    else:
+        weights = _trained_weights(grid.start, work_dir, jobs, evaluations, download)
     folders = {name: {} for name in grid.arms}
     waiting = []
     # Seed by seed, so that a grid that is broken off can be compared as far as it came.
     for seed in grid.seeds:
         for name, cfg in grid.arms.items():
             cfg = _prepare(cfg, seed, weights[seed], evaluations)
-            folder = work_dir / f'{_plain(name)}-{_digest(cfg)}' / f'seed{seed}'
+            # A trained baseline is named by its folder, after all that it depends on.
+            start = weights[seed].parents[1].name if grid.start else ''
+            folder = work_dir / f'{_plain(name)}-{_digest(cfg, start)}' / f'seed{seed}'
             folders[name][seed] = folder
             if not (folder / SCORES).is_file():
                 waiting.append((name, cfg, folder))
@@ -116,6 +130,20 @@ def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     return path
 
 
+def _trained_weights(start: Grid, work_dir: Path, *settings) -> dict[int, Path]:
+    """Train what arms start from, as far as it is not there, and find its weights."""
+    folders = run_grid(start, work_dir, *settings)[start.baseline]
+    epochs = start.arms[start.baseline].train_cfg.max_epochs
+    weights = {seed: folder / f'epoch_{epochs}.pth' for seed, folder in folders.items()}
+    for path in weights.values():
+        if not path.is_file():
+            raise InputError(
+                f'{path}, which the arms start from, is gone. Delete its folder to '
+                f'train it again.'
+            )
+    return weights
+
+
 def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
     cfg = copy.deepcopy(cfg)
     cfg.randomness = dict(seed=seed)
@@ -139,7 +167,7 @@ def _software() -> str:
     return digest.hexdigest()
 
 
-def _digest(cfg: Config) -> str:
+def _digest(cfg: Config, start: str) -> str:
     """Name a setting: software, data, and the config without what is the seed's.
 
     The data by what is in the annotation files, wherever they lie.
@@ -147,7 +175,7 @@ def _digest(cfg: Config) -> str:
     cfg = copy.deepcopy(cfg)
     cfg.pop('randomness')
     cfg.pop('load_from')
-    digest = hashlib.sha256(f'{_software()} {get_device()}'.encode())
+    digest = hashlib.sha256(f'{_software()} {get_device()} {start}'.encode())
     for split in ('train', 'val'):
         dataset = cfg[f'{split}_dataloader'].dataset
         path = Path(dataset.data_root, dataset.ann_file)

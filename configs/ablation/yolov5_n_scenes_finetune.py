@@ -1,0 +1,7 @@
+# What SARL and SAL add to a plain detector that has learned for 100 epochs, beside a
+# plain one that goes on for as many more:
+# python tools/ablate.py configs/ablation/yolov5_n_scenes_finetune.py \
+#     --out docs/ablation/finetune
+_base_ = './yolov5_n_scenes.py'
+
+grid = dict(start='yolov5_n_scenes_100e.py')
