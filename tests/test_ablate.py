@@ -217,6 +217,8 @@ def test_arms_start_from_a_trained_baseline(folder, tool, tmp_path):
     summary = json.loads((tmp_path / 'out/summary.json').read_text())
     assert list(summary['arms']) == ['on', 'SARL']
     assert (summary['setup']['epochs'], summary['setup']['seeds']) == (1, [3])
+    assert summary['setup']['start']['epochs'] == 2
+    assert 'from plain after 2 epochs of' in result.stdout
 
     # What a learning rate of 0 keeps: the trained weights, not those of the start.
     def kernels(pattern):
@@ -350,7 +352,7 @@ def test_table():
     for arm in arms.values():
         arm.update(parameters=1000, flops=2e9)
     setup = dict(seeds=[0, 1], scored='val', train='train', epochs=3, device='cpu')
-    setup.update(flops_size=[64, 64], torch='2')
+    setup.update(flops_size=[64, 64], torch='2', start=None)
     rows = markdown(dict(arms=arms, baseline='plain', setup=setup)).splitlines()
     assert re.split(r' *\| *', rows[2])[1:3] == ['plain', '2.0 (1.4)']
     cells = re.split(r' *\| *', rows[3])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 import torch
+from mmengine.config import Config
 
 from ..markdown import markdown_table
 from ..metrics.report import AITOD_COLUMNS
@@ -26,7 +27,7 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
         there is no ground truth of a size, None. `parameters`, `flops` and `seconds`
         are beside them, and if runs were scored more than once `curve`: the `epoch`s
         and the `AP` at each, for each seed. `baseline`: the name of its arm. `setup`:
-        what it depends on.
+        what it depends on; its `start` is the training that arms started from.
     """
     arms, devices = {}, []
     for name, by_seed in folders.items():
@@ -56,9 +57,8 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
         baseline=grid.baseline,
         setup=dict(
             seeds=list(grid.seeds),
-            epochs=cfg.train_cfg.max_epochs,
-            batch_size=cfg.train_dataloader.batch_size,
-            train=_tail(cfg.train_dataloader.dataset),
+            **_training(cfg),
+            start=_start(grid.start),
             scored=_tail(cfg.val_dataloader.dataset),
             flops_size=runs[0]['flops_size'],
             device=' and '.join(dict.fromkeys(devices)),
@@ -70,6 +70,20 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
 
 def _percent(score: float) -> float | None:
     return None if score < 0 else round(100 * score, 4)
+
+
+def _start(grid: Grid | None) -> dict[str, int | str] | None:
+    if grid is None:
+        return None
+    return dict(arm=grid.baseline, **_training(grid.arms[grid.baseline]))
+
+
+def _training(cfg: Config) -> dict[str, int | str]:
+    return dict(
+        epochs=cfg.train_cfg.max_epochs,
+        batch_size=cfg.train_dataloader.batch_size,
+        train=_tail(cfg.train_dataloader.dataset),
+    )
 
 
 def _tail(dataset: dict) -> str:
@@ -123,11 +137,17 @@ def markdown(summary: dict) -> str:
             ]
             differences.add_row([name, *cells])
     setup = summary['setup']
+    start = ''
+    if trained := setup['start']:
+        start = (
+            f' from {trained["arm"]} after {trained["epochs"]} epochs of '
+            f'{trained["train"]}'
+        )
     return (
         f'{scores}\n\n{differences}\n\nPercent: mean (standard deviation) over seeds '
         f'{", ".join(map(str, setup["seeds"]))}. The differences are paired by seed, '
         f"with their 95 % interval by Student's t. Scored on {setup['scored']} after "
-        f'{setup["epochs"]} epochs of {setup["train"]}; FLOPs at '
+        f'{setup["epochs"]} epochs of {setup["train"]}{start}; FLOPs at '
         f'{setup["flops_size"][0]} x {setup["flops_size"][1]} px. {setup["device"]}, '
         f'torch {setup["torch"]}.\n'
     )

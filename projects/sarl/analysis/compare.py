@@ -11,12 +11,13 @@ import torch
 
 from ..engine.run_record import device_name
 from ..errors import InputError
+from ..metrics.report import AITOD_COLUMNS
 from ..version import __version__
 from .cost import Cost, costs_of_configs
 from .published import BENCHMARKS, Benchmark
 from .runs import Run, read_run
 
-_AITOD = ('AP', 'AP_50', 'AP_75', 'AP_vt', 'AP_t', 'AP_s', 'AP_m')
+_AITOD = tuple(AITOD_COLUMNS.values())
 _COCO = ('AP', 'AP_50', 'AP_75', 'AP_s', 'AP_m', 'AP_l')
 
 

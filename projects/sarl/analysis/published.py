@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-COLUMNS = ('AP', 'AP50', 'AP75', 'APvt', 'APt', 'APs', 'APm')
+from ..metrics.report import AITOD_COLUMNS
 
 
 @dataclass
@@ -13,8 +13,8 @@ class Published:
     Args:
         method (str): The detector.
         source (str): Where it is published.
-        scores (dict[str, float]): Percent by name, see `COLUMNS`; a source may give
-            the first few only.
+        scores (dict[str, float]): Percent by name, see `AITOD_COLUMNS`; a source may
+            give the first few only.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Benchmark:
 
 def _rows(*table: tuple[str, str, Sequence[float]]) -> list[Published]:
     return [
-        Published(method, source, dict(zip(COLUMNS, scores, strict=False)))
+        Published(method, source, dict(zip(AITOD_COLUMNS, scores, strict=False)))
         for method, source, scores in table
     ]
 
