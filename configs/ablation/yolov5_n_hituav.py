@@ -1,5 +1,5 @@
 # The same arms on HIT-UAV at half size (thermal images from a drone, CC BY 4.0; how it
-# is split: docs/method.md):
+# is split: docs/experiments.md):
 # python tools/ablate.py configs/ablation/yolov5_n_hituav.py --out docs/ablation/hituav
 _base_ = './yolov5_n_scenes.py'
 
