@@ -188,13 +188,6 @@ def test_what_a_run_counts_for(folder, tmp_path):
 
 FINE_TUNE = """
 _base_ = './grid.py'
-neck = dict(
-    _delete_=True,
-    type='SARL',
-    in_channels=[256, 512, 1024],
-    widen_factor=0.25,
-    neck=_base_.model.neck,
-)
 optim_wrapper = dict(optimizer=dict(lr=0.0))
 train_cfg = dict(max_epochs=1)
 grid = dict(
@@ -203,7 +196,7 @@ grid = dict(
     start='grid.py',
     seeds=[3],
     held_out=dict(scene=['b']),
-    arms={'SARL': dict(model=dict(neck=neck))},
+    arms={'SARL': dict(model=dict(neck=_base_.neck))},
 )
 """
 
@@ -223,7 +216,7 @@ def test_arms_start_from_a_trained_baseline(folder, tool, tmp_path):
     # What a learning rate of 0 keeps: the trained weights, not those of the start.
     def kernels(pattern):
         (file,) = tmp_path.glob(f'runs/{pattern}')
-        state = torch.load(file, weights_only=False)['state_dict']
+        state = torch.load(file, weights_only=True)['state_dict']
         return {key: value for key, value in state.items() if value.ndim == 4}
 
     trained = kernels('plain-*/seed3/epoch_2.pth')
