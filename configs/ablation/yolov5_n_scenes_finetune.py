@@ -1,5 +1,5 @@
-# What SARL and SAL add to a plain detector that has learned for 100 epochs, beside a
-# plain one that goes on for as many more:
+# What SARL and SAL add to a plain detector that has learned for 100 epochs, beside one
+# that goes on without them:
 # python tools/ablate.py configs/ablation/yolov5_n_scenes_finetune.py \
 #     --out docs/ablation/finetune
 _base_ = './yolov5_n_scenes.py'

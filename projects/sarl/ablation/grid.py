@@ -58,8 +58,8 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
 
     Raises:
         InputError: If the file is missing, its `grid` is not as described above, its
-            metric is not AITODMetric, whose scores the tables show, or it has a
-            `load_from`.
+            metric is not AITODMetric, whose scores the tables show, it has a
+            `load_from`, or it starts from itself.
     """
     if not path.is_file():
         raise InputError(f'grid file {path} does not exist.')
@@ -101,7 +101,12 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
     held_out = dict(grid.get('held_out', {}))
     start = None
     if 'start' in grid:
-        start = read_grid(path.parent / grid['start'], seeds)
+        source = path.parent / grid['start']
+        if source.resolve() == path.resolve():
+            raise InputError(
+                f'{path} starts from itself. Did it inherit grid.start from its base?'
+            )
+        start = read_grid(source, seeds)
         baseline = {start.baseline: start.arms[start.baseline]}
         start = start._replace(arms=baseline, held_out=held_out)
     return Grid(grid['baseline'], arms, seeds, held_out, start)
