@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CLASSES, ROOT, write_coco
+from mmengine.hooks import LoggerHook
 
-# It lets torch load MMEngine's checkpoints.
-import sarl  # noqa: F401
+# It lets torch load MMEngine's checkpoints, too.
+from sarl.engine.distributed import PortableRunner
 
 TOOLS = ROOT / 'tools'
 # Far above what anything here takes, so that a hanging run is a failure.
@@ -354,6 +355,17 @@ def test_scored_by_any_number_of_processes(folder, run, usual_run):
     for name in ('alone', 'shared', 'nodes', 'tasks'):
         found = scores(folder / name, '*/*.json')
         assert found == pytest.approx(expected, abs=1e-9), name
+
+
+def test_one_process_writes_the_scores_of_a_test(monkeypatch):
+    runner = object.__new__(PortableRunner)
+    runner._hooks, runner.lacks_sync_bn = [], False
+    runner.register_hooks(dict(logger=dict(type='LoggerHook')))
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, LoggerHook))
+    with pytest.raises(AttributeError):  # there is nothing to write yet
+        hook.after_test_epoch(None)
+    monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda group=None: 1)
+    hook.after_test_epoch(None)
 
 
 # The end of one process

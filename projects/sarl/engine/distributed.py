@@ -10,8 +10,14 @@ from copy import deepcopy
 
 import torch
 from mmengine.device import get_device, is_cuda_available
-from mmengine.dist import all_reduce_params, barrier, get_backend, is_distributed
-from mmengine.hooks import Hook
+from mmengine.dist import (
+    all_reduce_params,
+    barrier,
+    get_backend,
+    is_distributed,
+    master_only,
+)
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -136,6 +142,7 @@ class PortableRunner(Runner):
     - A training may be resumed on another number of processes, or with another batch
       size: the count of iterations and schedules that were converted to iterations
       follow the new length of an epoch.
+    - The scores of a test are written by one process.
     """
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -175,6 +182,10 @@ class PortableRunner(Runner):
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the config's hooks, and the one that stands in for SyncBatchNorm."""
         super().register_hooks(*args, **kwargs)
+        for hook in self.hooks:
+            if isinstance(hook, LoggerHook):
+                # All processes would write the scores of a test to one file at once.
+                hook.after_test_epoch = master_only(hook.after_test_epoch)
         if self.lacks_sync_bn:
             self.register_hook(BatchNormHook())
 
