@@ -302,6 +302,7 @@ def test_two_share_a_work_folder(folder, tool, tmp_path):
         ("held_out=dict(scene=['b']),", '', 'needs one field'),
         ('train_cfg = ', "load_from = 'a.pth'\ntrain_cfg = ", "checkpoint='a.pth'"),
         ('held_out=dict', "start='no.py', held_out=dict", r'no\.py does not exist'),
+        ('held_out=dict', "start='grid.py', held_out=dict", 'starts from itself'),
         (
             'val_evaluator = dict(',
             "val_evaluator = dict(_delete_=True, type='VisDroneMetric', ",

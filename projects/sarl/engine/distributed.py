@@ -180,7 +180,10 @@ class PortableRunner(Runner):
         return super().wrap_model(settings | dict(device_ids=None), model)
 
     def register_hooks(self, *args, **kwargs) -> None:
-        """Register the config's hooks, and the one that stands in for SyncBatchNorm."""
+        """Register the config's hooks, fit for several processes.
+
+        One stands in for SyncBatchNorm where that does not run.
+        """
         super().register_hooks(*args, **kwargs)
         for hook in self.hooks:
             if isinstance(hook, LoggerHook):
