@@ -5,6 +5,7 @@ _base_ = '../yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 custom_imports = dict(imports=['sarl', 'sarl.rivals'])
 
 train_dataloader = dict(num_workers=0, persistent_workers=False)
+custom_hooks = [*_base_.custom_hooks, dict(type='CUDAGraphHook')]
 
 plain = _base_.model
 relays = dict(widen_factor=plain.neck.widen_factor, neck=plain.neck)
@@ -66,6 +67,9 @@ grid = dict(
         'YOLOv5-n, deeper': dict(model=deeper),
         'YOLOv5-n + P2 head': dict(model=p2),
         'YOLOv5-n + P2 head + SARL': dict(model=sarl_p2),
+        'YOLOv5-n + P2 head + SARL + SAL': dict(
+            model=dict(sarl_p2, bbox_head=dict(p2_head, **_base_.sal.bbox_head))
+        ),
         'YOLOv5-n + SPD-Conv': dict(model=spd),
         'YOLOv5-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
         # To choose by, on the held-out scenes.
@@ -105,7 +109,7 @@ grid = dict(
         'SAL, area': sal(measure='area'),
         'SAL, adaptive': dict(
             **sal(reference='adaptive'),
-            custom_hooks=[*_base_.custom_hooks, dict(type='SALHook')],
+            custom_hooks=[*custom_hooks, dict(type='SALHook')],
         ),
     },
 )

@@ -39,7 +39,11 @@ param_scheduler = [
 ]
 default_hooks = _base_.scenes.default_hooks
 # All but the switch of pipelines.
-custom_hooks = [*_base_.custom_hooks[1:], dict(type='ChannelsLastHook')]
+custom_hooks = [
+    *_base_.custom_hooks[1:],
+    dict(type='ChannelsLastHook'),
+    dict(type='CUDAGraphHook'),
+]
 train_cfg = _base_.scenes.train_cfg
 
 scaled = dict(_base_.n.neck)
@@ -115,6 +119,9 @@ grid = dict(
         'YOLOX-n, deeper': dict(model=deeper),
         'YOLOX-n + P2 head': dict(model=p2),
         'YOLOX-n + P2 head + SARL': dict(model=sarl_p2),
+        'YOLOX-n + P2 head + SARL + SAL': dict(
+            model=dict(sarl_p2, bbox_head=dict(p2_head, **_base_.sal.bbox_head))
+        ),
         'YOLOX-n + BFP': dict(model=bfp),
         'YOLOX-n + SPD-Conv': dict(model=spd),
         'YOLOX-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
