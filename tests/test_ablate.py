@@ -357,3 +357,28 @@ def test_table():
     cells = re.split(r' *\| *', rows[7])
     assert cells[1:3] == ['ours', '+3.5 ± 6.4']
     assert cells[8] == '-'
+    assert 'mean (standard deviation) over seeds 0, 1. The diff' in rows[-1]
+    for arm in arms.values():
+        arm.update({key: arm[key][:1] for key in keys})
+    setup['seeds'] = [1]
+    rows = markdown(dict(arms=arms, baseline='plain', setup=setup)).splitlines()
+    assert 'Percent: seed 1. Scored on val' in rows[-1]
+
+
+def test_tables_of_the_docs_are_those_of_their_summaries():
+    """And the rows that are quoted are in them, as long as they are whole."""
+    arms, rows = set(), set()
+    for path in (ROOT / 'docs/ablation').rglob('summary.json'):
+        summary = json.loads(path.read_text())
+        table = markdown(summary)
+        assert (path.parent / 'table.md').read_text() == table
+        arms |= set(summary['arms'])
+        rows |= {tuple(re.split(r' *\| *', row)) for row in table.splitlines()}
+    lengths = {len(row) for row in rows if row[1:2] and row[1] in arms}
+    quoted = 0
+    for line in (ROOT / 'docs/experiments.md').read_text().splitlines():
+        row = tuple(re.split(r' *\| *', line))
+        if row[1:2] and row[1] in arms and len(row) in lengths:
+            assert row in rows
+            quoted += 1
+    assert quoted > 50

@@ -19,7 +19,13 @@ def main() -> None:
         type=Path,
         help='folder with images/ and, unless it is a test set, labelTxt/',
     )
-    parser.add_argument('--out', required=True, type=Path, help='folder to write')
+    parser.add_argument(
+        '--out',
+        required=True,
+        default=argparse.SUPPRESS,
+        type=Path,
+        help='folder to write',
+    )
     parser.add_argument('--patch', type=int, default=1024, help='side of a tile in px')
     parser.add_argument(
         '--gap', type=int, default=200, help='what neighbouring tiles share, in px'

@@ -13,13 +13,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
-        '--tiles', required=True, type=Path, help='annotations.json of dota2coco.py'
+        '--tiles',
+        required=True,
+        default=argparse.SUPPRESS,
+        type=Path,
+        help='annotations.json of dota2coco.py',
     )
     parser.add_argument(
-        '--dt', required=True, type=Path, help='COCO-format detections on the tiles'
+        '--dt',
+        required=True,
+        default=argparse.SUPPRESS,
+        type=Path,
+        help='COCO-format detections on the tiles',
     )
     parser.add_argument(
-        '--out', required=True, type=Path, help='JSON file of detections to write'
+        '--out',
+        required=True,
+        default=argparse.SUPPRESS,
+        type=Path,
+        help='JSON file of detections to write',
     )
     parser.add_argument(
         '--iou',

@@ -143,13 +143,19 @@ def markdown(summary: dict) -> str:
             f' from {trained["arm"]} after {trained["epochs"]} epochs of '
             f'{trained["train"]}'
         )
+    seeds = ', '.join(map(str, setup['seeds']))
+    if len(setup['seeds']) > 1:
+        numbers = (
+            f'mean (standard deviation) over seeds {seeds}. The differences are paired '
+            f"by seed, with their 95 % interval by Student's t."
+        )
+    else:
+        numbers = f'seed {seeds}.'
     return (
-        f'{scores}\n\n{differences}\n\nPercent: mean (standard deviation) over seeds '
-        f'{", ".join(map(str, setup["seeds"]))}. The differences are paired by seed, '
-        f"with their 95 % interval by Student's t. Scored on {setup['scored']} after "
-        f'{setup["epochs"]} epochs of {setup["train"]}{start}; FLOPs at '
-        f'{setup["flops_size"][0]} x {setup["flops_size"][1]} px. {setup["device"]}, '
-        f'torch {setup["torch"]}.\n'
+        f'{scores}\n\n{differences}\n\nPercent: {numbers} Scored on '
+        f'{setup["scored"]} after {setup["epochs"]} epochs of {setup["train"]}{start}; '
+        f'FLOPs at {setup["flops_size"][0]} x {setup["flops_size"][1]} px. '
+        f'{setup["device"]}, torch {setup["torch"]}.\n'
     )
 
 

@@ -64,7 +64,10 @@ def check_pretrained(cfg: Config, download: bool = False) -> None:
     if cfg.get('load_from'):
         found.append(('load_from', cfg.load_from))
     for place, checkpoint in found:
-        without = f'or train without: --cfg-options {place}=None'
+        without = (
+            f'or train without: {place}=None in the config, or --cfg-options '
+            f'{place}=None'
+        )
         if '://' in checkpoint:
             url = _url(checkpoint, place)
             if url is not None:
@@ -91,7 +94,7 @@ def _url(checkpoint: str, place: str) -> str | None:
     ):
         raise InputError(
             f'{place} names {checkpoint}, which needs torchvision: install it, or name '
-            f'a file: --cfg-options {place}.checkpoint=FILE'
+            f'a file: {place}.checkpoint=FILE in the config, or after --cfg-options'
         )
     names = TABLES[scheme]()
     name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
