@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
+
+from sarl.engine import cuda_graph
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ('boat', 'car')
@@ -116,3 +119,36 @@ def tool(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """Captures of CUDA graphs, on a CPU: the shapes of each module's first input.
+
+    It warms up as torch does, where every parameter must get a gradient.
+    """
+    shapes = []
+
+    def make_graphed_callables(module, samples):
+        assert not torch.is_autocast_cache_enabled()
+        eager = module.forward
+        inputs = [*tree_leaves(samples), *module.parameters()]
+        for _ in range(3):
+            outputs = [
+                out for out in tree_leaves(module(*samples)) if out.requires_grad
+            ]
+            torch.autograd.grad(
+                outputs,
+                [value for value in inputs if value.requires_grad],
+                [torch.ones_like(out) for out in outputs],
+            )
+
+        def replay(*args):
+            shapes.append(tree_leaves(args)[0].shape)
+            return eager(*args)
+
+        module.forward = replay
+
+    monkeypatch.setattr(torch.cuda, 'make_graphed_callables', make_graphed_callables)
+    monkeypatch.setattr(cuda_graph, 'is_cuda_available', lambda: True)
+    return shapes

@@ -1,6 +1,7 @@
 """The shipped grids of ablations: every arm trains, beside what it shares."""
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from zoo import ROOT
 
 from sarl.ablation import Grid, read_grid
 from sarl.datasets import AITODDataset
+from sarl.engine import CUDAGraphHook
 
 FOLDER = ROOT / 'ablation'
 
@@ -48,7 +50,7 @@ def baseline(name: str) -> dict:
 
 
 @pytest.mark.parametrize(('name', 'arm'), ARMS)
-def test_every_arm_trains(name, arm):
+def test_every_arm_trains(name, arm, replays):
     cfg = grid(name).arms[arm]
     model = build(cfg).train()
     if 'P2' not in arm:  # other shapes in neck and head
@@ -59,8 +61,18 @@ def test_every_arm_trains(name, arm):
         assert bool(missing) == bool(own)
     samples = [sample(labels=(0, 1)) for _ in range(2)]
     inputs = model.data_preprocessor(collate(cfg, samples), training=True)
+    hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'CUDAGraphHook']
+    CUDAGraphHook().before_train(
+        SimpleNamespace(
+            model=model,
+            optim_wrapper=SimpleNamespace(_accumulative_counts=1),
+            train_dataloader=SimpleNamespace(**cfg.train_dataloader),
+        )
+    )
     loss, log = model.parse_losses(model(**inputs, mode='loss'))
     loss.backward()
+    # Backbone, neck and head; a list of necks is one module.
+    assert (len(hooks), len(replays)) == (1, 3)
     assert torch.isfinite(loss)
     assert all(value > 0 for key, value in log.items() if 'bbox' in key), log
     # A parameter without a gradient would stop several processes.

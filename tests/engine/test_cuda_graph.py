@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sarl.engine import CUDAGraphHook, cuda_graph
+from sarl.engine import CUDAGraphHook
 from sarl.errors import InputError
 
 
@@ -22,28 +22,6 @@ class Detector(nn.Module):
     def __init__(self):
         super().__init__()
         self.backbone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-
-
-@pytest.fixture
-def replays(monkeypatch):
-    """A capture that warms up as torch does, and counts what is replayed."""
-    counts = []
-
-    def make_graphed_callables(module, samples):
-        assert not torch.is_autocast_cache_enabled()
-        eager = module.forward
-        for _ in range(3):
-            module(*samples)
-
-        def replay(*args):
-            counts.append(args[0].shape)
-            return eager(*args)
-
-        module.forward = replay
-
-    monkeypatch.setattr(torch.cuda, 'make_graphed_callables', make_graphed_callables)
-    monkeypatch.setattr(cuda_graph, 'is_cuda_available', lambda: True)
-    return counts
 
 
 def test_one_shape_is_replayed_and_others_are_computed(replays):
