@@ -4,7 +4,14 @@ _base_ = '../yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 
 custom_imports = dict(imports=['sarl', 'sarl.rivals'])
 
-train_dataloader = dict(num_workers=0, persistent_workers=False)
+# Read within the process, where a small training set is kept decoded.
+train_pipeline = [
+    dict(type='LoadImageOnce'),
+    *_base_.train_dataloader.dataset.pipeline[1:],
+]
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
+)
 custom_hooks = [*_base_.custom_hooks, dict(type='CUDAGraphHook')]
 
 plain = _base_.model

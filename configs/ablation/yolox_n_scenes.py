@@ -11,11 +11,12 @@ max_epochs = _base_.scenes.max_epochs
 # floats; 0 and 1 only do the latter.
 to_float = dict(batch_augments=None, mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0])
 model = dict(data_preprocessor=to_float, **_base_.n)
+crops = _base_.scenes.train_dataloader.dataset
 train_dataloader = dict(
-    _base_.scenes.train_dataloader,
     batch_size=16,
     num_workers=0,
     persistent_workers=False,
+    dataset=dict(crops, pipeline=[dict(type='LoadImageOnce'), *crops.pipeline[1:]]),
 )
 val_dataloader = test_dataloader = _base_.scenes.val_dataloader
 val_evaluator = test_evaluator = _base_.scenes.evaluator
@@ -128,5 +129,5 @@ grid = dict(
         'YOLOX-n + SAL, not normalised': sal(normalize=False),
     },
 )
-del to_float, scaled, plain_neck, sarl, strides, p2_neck, p2_head, p2, sarl_p2
+del to_float, crops, scaled, plain_neck, sarl, strides, p2_neck, p2_head, p2, sarl_p2
 del deeper, spd, bfp, nwd
