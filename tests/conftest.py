@@ -3,6 +3,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -119,6 +120,15 @@ def tool(tmp_path):
         )
 
     return run
+
+
+def runner_of(model, accumulate=1, workers=0, pin_memory=True):
+    """What CUDAGraphHook looks at of a runner."""
+    return SimpleNamespace(
+        model=model,
+        optim_wrapper=SimpleNamespace(_accumulative_counts=accumulate),
+        train_dataloader=SimpleNamespace(num_workers=workers, pin_memory=pin_memory),
+    )
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import copy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import runner_of
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
@@ -128,11 +128,7 @@ def test_training_by_graphs(bfloat16, monkeypatch):
     for hook in (None, CUDAGraphHook()):
         model = copy.deepcopy(start).cuda().train()
         optimizer = torch.optim.SGD(model.parameters(), 0.001)
-        runner = SimpleNamespace(
-            model=model,
-            optim_wrapper=SimpleNamespace(_accumulative_counts=1),
-            train_dataloader=SimpleNamespace(num_workers=0, pin_memory=False),
-        )
+        runner = runner_of(model)
         if hook:
             hook.before_train(runner)
         losses = []

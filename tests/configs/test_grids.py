@@ -1,10 +1,10 @@
 """The shipped grids of ablations: every arm trains, beside what it shares."""
 
 import functools
-from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import runner_of
 from steps import build, collate, sample
 from zoo import ROOT
 
@@ -62,12 +62,9 @@ def test_every_arm_trains(name, arm, replays):
     samples = [sample(labels=(0, 1)) for _ in range(2)]
     inputs = model.data_preprocessor(collate(cfg, samples), training=True)
     hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'CUDAGraphHook']
+    loader = cfg.train_dataloader
     CUDAGraphHook().before_train(
-        SimpleNamespace(
-            model=model,
-            optim_wrapper=SimpleNamespace(_accumulative_counts=1),
-            train_dataloader=SimpleNamespace(**cfg.train_dataloader),
-        )
+        runner_of(model, workers=loader.num_workers, pin_memory=loader.pin_memory)
     )
     loss, log = model.parse_losses(model(**inputs, mode='loss'))
     loss.backward()

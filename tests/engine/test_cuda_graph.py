@@ -1,21 +1,12 @@
 """What CUDAGraphHook does around a capture; the capture itself: tests/test_gpu.py."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
+from conftest import runner_of
 from torch import nn
 
 from sarl.engine import CUDAGraphHook
 from sarl.errors import InputError
-
-
-def runner(model=None, accumulate=1, workers=0, pin_memory=True):
-    return SimpleNamespace(
-        model=model,
-        optim_wrapper=SimpleNamespace(_accumulative_counts=accumulate),
-        train_dataloader=SimpleNamespace(num_workers=workers, pin_memory=pin_memory),
-    )
 
 
 class Detector(nn.Module):
@@ -28,7 +19,7 @@ def test_one_shape_is_replayed_and_others_are_computed(replays):
     model, plain = Detector(), Detector()
     plain.load_state_dict(model.state_dict())
     hook = CUDAGraphHook()
-    hook.before_train(runner(model))
+    hook.before_train(runner_of(model))
     batches = [torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8), torch.rand(2, 3, 8, 8)]
     for batch in batches:
         torch.testing.assert_close(model.backbone(batch), plain.backbone(batch))
@@ -37,7 +28,7 @@ def test_one_shape_is_replayed_and_others_are_computed(replays):
     with torch.no_grad():
         model.backbone.train()(batches[0])
     assert len(replays) == 2
-    hook.after_train(runner(model))
+    hook.after_train(runner_of(model))
     assert 'forward' not in vars(model.backbone)
     assert torch.is_autocast_cache_enabled()
 
@@ -45,7 +36,7 @@ def test_one_shape_is_replayed_and_others_are_computed(replays):
 def test_warming_up_leaves_statistics_alone(replays):
     model, plain = Detector(), Detector()
     plain.load_state_dict(model.state_dict())
-    CUDAGraphHook().before_train(runner(model))
+    CUDAGraphHook().before_train(runner_of(model))
     batch = torch.rand(4, 3, 8, 8)
     model.backbone(batch)
     plain.backbone(batch)
@@ -55,7 +46,7 @@ def test_warming_up_leaves_statistics_alone(replays):
 def test_a_cpu_is_left_alone():
     model = Detector()
     if not torch.cuda.is_available():
-        CUDAGraphHook().before_train(runner(model, accumulate=2))
+        CUDAGraphHook().before_train(runner_of(model, accumulate=2))
         assert 'forward' not in vars(model.backbone)
 
 
@@ -68,4 +59,4 @@ def test_a_cpu_is_left_alone():
 )
 def test_what_breaks_a_graph_is_refused(replays, settings, message):
     with pytest.raises(InputError, match=message):
-        CUDAGraphHook().before_train(runner(Detector(), **settings))
+        CUDAGraphHook().before_train(runner_of(Detector(), **settings))
