@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ROOT, write_coco
 
-from sarl.ablation import ablate, markdown, paired_difference, read_grid, runs
+from sarl.ablation import ablate, markdown, read_grid, runs
 from sarl.ablation.grid import use_held_out
 from sarl.errors import InputError
 
@@ -327,13 +327,6 @@ def test_unknown_arm_and_missing_grid(folder, tool, tmp_path):
     assert "has no arms ['SPD'], only ['plain', 'plain + SARL'" in result.stderr
     with pytest.raises(InputError, match=r'grid file nowhere\.py does not exist'):
         ablate(Path('nowhere.py'), tmp_path, tmp_path)
-
-
-def test_difference_by_hand():
-    # Differences 2, 1 and 3: mean 2, standard error 1 / sqrt(3), t of 2 degrees 4.3027.
-    mean, half = paired_difference([3, 4, 5], [1, 3, 2])
-    assert mean == pytest.approx(2)
-    assert half == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
 
 
 def test_table():

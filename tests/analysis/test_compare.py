@@ -16,6 +16,7 @@ from sarl.analysis import Cost, costs_of_configs
 from sarl.analysis.compare import Comparison, Row, compare
 from sarl.analysis.published import BENCHMARKS
 from sarl.analysis.runs import Run
+from sarl.analysis.seeds import Statistic
 from sarl.analysis.tables import as_json, as_markdown
 from sarl.engine import launch
 from sarl.engine.run_record import sha256
@@ -242,12 +243,13 @@ def test_runs_of_one_config_become_a_row(make_run):
     comparison = compare(folders, 'plain')
     measured = table(as_markdown(comparison), 'Measured')
     assert list(measured) == ['plain', 'ours', 'other']
-    # By hand: 0.02 * sqrt(2); the mean of 22, 30, 35; differences 2 and 6.
-    assert measured['plain']['AP'] == '22.0 ± 2.8'
-    assert measured['plain']['AP50'] == '44.0 ± 5.7'
-    assert measured['ours']['AP'] == '29.0 ± 6.6'
+    # By hand: 0.02 * sqrt(2); the mean of 22, 30, 35; differences 2 and 6, with a
+    # standard error of 2 and a t of one degree of 12.706.
+    assert measured['plain']['AP'] == '22.0 (2.8)'
+    assert measured['plain']['AP50'] == '44.0 (5.7)'
+    assert measured['ours']['AP'] == '29.0 (6.6)'
     assert measured['ours']['seeds'] == '1, 0, 2'
-    assert measured['ours']['AP - plain'] == '+4.0 ± 2.8 (2 pairs)'
+    assert measured['ours']['AP - plain'] == '+4.0 ± 25.4 (2 pairs)'
     assert measured['other']['AP'] == '10.0'
     assert measured['other']['AP - plain'] == '-12.0 (not paired)'
     assert measured['ours']['training time'] == '1:23:20'
@@ -261,6 +263,18 @@ def test_runs_of_one_config_become_a_row(make_run):
     )
     assert content['difference']['AP']['paired_seeds'] == [0, 1]
     assert content['difference']['AP']['values'] == pytest.approx([0.02, 0.06])
+    assert content['difference']['AP']['half_interval'] == pytest.approx(0.254124)
+    assert content['scores']['AP'].keys() == {'mean', 'std', 'values'}
+
+
+def test_three_seeds_by_hand():
+    # Mean 2, standard error 1 / sqrt(3), t of two degrees 4.30265.
+    statistic = Statistic([2, 1, 3])
+    assert statistic.mean == 2
+    assert statistic.std == pytest.approx(1)
+    assert statistic.half_interval == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
+    assert statistic.as_score() == '2.0 (1.0)'
+    assert statistic.as_difference() == '+2.0 ± 2.5'
 
 
 def test_no_difference_has_no_sign(make_run):

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import numpy as np
-import scipy.stats
 import torch
 from mmengine.config import Config
 
+from ..analysis.seeds import Statistic
 from ..markdown import markdown_table
 from ..metrics.report import AITOD_COLUMNS
 from ..version import __version__
@@ -92,28 +91,6 @@ def _tail(dataset: dict) -> str:
     return '/'.join(path.parts[-3:])
 
 
-def paired_difference(
-    values: list[float], baseline: list[float], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Compare two arms seed by seed.
-
-    Args:
-        values (list[float]): Of the arm, a seed each.
-        baseline (list[float]): Of the baseline, with the same seeds.
-        confidence (float): Of the interval, in (0, 1).
-
-    Returns:
-        tuple[float, float]: The mean difference, and half the width of its interval by
-        Student's t; NaN for a single seed.
-    """
-    differences = np.subtract(values, baseline)
-    if len(differences) < 2:
-        return float(differences.mean()), float('nan')
-    error = differences.std(ddof=1) / len(differences) ** 0.5
-    quantile = scipy.stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
-    return float(differences.mean()), float(quantile * error)
-
-
 def markdown(summary: dict) -> str:
     """Lay a summary out as two tables.
 
@@ -129,7 +106,7 @@ def markdown(summary: dict) -> str:
     differences = markdown_table([f'- {summary["baseline"]}', *AITOD_COLUMNS])
     for name, arm in summary['arms'].items():
         costs = f'{arm["parameters"]:,}', f'{arm["flops"] / 1e9:.2f}'
-        cells = [_mean_and_spread(arm[key]) for key in AITOD_COLUMNS.values()]
+        cells = [_score(arm[key]) for key in AITOD_COLUMNS.values()]
         scores.add_row([name, *cells, *costs])
         if arm is not baseline:
             cells = [
@@ -159,16 +136,12 @@ def markdown(summary: dict) -> str:
     )
 
 
-def _mean_and_spread(values: list[float | None]) -> str:
-    if None in values:
-        return '-'
-    if len(values) < 2:
-        return f'{values[0]:.1f}'
-    return f'{np.mean(values):.1f} ({np.std(values, ddof=1):.1f})'
+def _score(values: list[float | None]) -> str:
+    return '-' if None in values else Statistic(values).as_score()
 
 
 def _difference(values: list[float | None], baseline: list[float | None]) -> str:
     if None in values + baseline:
         return '-'
-    mean, half = paired_difference(values, baseline)
-    return f'{mean:+.1f}' if np.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
+    pairs = zip(values, baseline, strict=True)
+    return Statistic([value - plain for value, plain in pairs]).as_difference()

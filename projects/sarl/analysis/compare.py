@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 
 import torch
 
@@ -16,6 +15,7 @@ from ..version import __version__
 from .cost import Cost, costs_of_configs
 from .published import BENCHMARKS, Benchmark
 from .runs import Run, read_run
+from .seeds import Statistic
 
 _AITOD = tuple(AITOD_COLUMNS.values())
 _COCO = ('AP', 'AP_50', 'AP_75', 'AP_s', 'AP_m', 'AP_l')
@@ -36,26 +36,6 @@ METRICS = (
     _columns('coco/', _COCO),
     _columns('coco/bbox_m', _COCO),  # MMDetection's CocoMetric
 )
-
-
-@dataclass
-class Statistic:
-    """Mean and sample standard deviation over seeds.
-
-    Args:
-        values (list[float]): What they are of.
-    """
-
-    values: list[float]
-
-    @property
-    def mean(self) -> float:
-        return mean(self.values)
-
-    @property
-    def std(self) -> float | None:
-        """None for a single value."""
-        return stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass

@@ -1,14 +1,14 @@
 """A comparison of trainings, written out for people and for programs."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 from ..markdown import markdown_table
-from .compare import Comparison, Difference, Row, Statistic
+from .compare import Comparison, Difference, Row
 from .runs import Run
+from .seeds import Statistic
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -83,13 +83,13 @@ def _measured(comparison: Comparison) -> str:
 def _notes(comparison: Comparison) -> str:
     setting = comparison.setting
     notes = [
-        'Percent, mean ± standard deviation over the seeds; "-" where there is '
+        'Percent, mean (standard deviation) over the seeds; "-" where there is '
         'nothing to score or nothing is known.'
     ]
     if comparison.baseline is not None:
         notes.append(
-            'Differences are paired by seed where both have the seeds, and else '
-            'between the means.'
+            'Differences are paired by seed where both have the seeds, with their 95 % '
+            "interval by Student's t, and else between the means."
         )
     if comparison.runs[0].split == 'val':
         notes.append('Scores are of the last evaluation of each training.')
@@ -162,22 +162,19 @@ def _table(header: Sequence[str], lines: Sequence[Sequence]) -> str:
 
 
 def _percent(statistic: Statistic | None) -> str:
-    if statistic is None:
-        return '-'
-    spread = '' if statistic.std is None else f' ± {100 * statistic.std:.1f}'
-    return f'{100 * statistic.mean:.1f}{spread}'
+    return '-' if statistic is None else _in_percent(statistic).as_score()
+
+
+def _in_percent(statistic: Statistic) -> Statistic:
+    return Statistic([100 * value for value in statistic.values])
 
 
 def _difference(difference: Difference | None) -> str:
     if difference is None:
         return '-'
-    text = _percent(difference.statistic).removeprefix('-')
     pairs = len(difference.seeds)
     how = f'{pairs} pair{"s" * (pairs > 1)}' if pairs else 'not paired'
-    sign = '-' if difference.statistic.mean < 0 else '+'
-    # What is nothing when it is rounded has no sign.
-    sign = '' if re.match(r'0\.0\b', text) else sign
-    return f'{sign}{text} ({how})'
+    return f'{_in_percent(difference.statistic).as_difference()} ({how})'
 
 
 def _duration(statistic: Statistic | None) -> str:
@@ -240,7 +237,9 @@ def _row_as_json(comparison: Comparison, row: Row) -> dict:
         for name, key in comparison.columns.items():
             difference = row.difference(comparison.baseline, key)
             content['difference'][name] = difference and dict(
-                **_as_json(difference.statistic), paired_seeds=difference.seeds
+                **_as_json(difference.statistic),
+                half_interval=difference.statistic.half_interval,
+                paired_seeds=difference.seeds,
             )
     return content
 
