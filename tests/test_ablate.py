@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, write_coco
+from matplotlib.figure import Figure
 
-from sarl.ablation import ablate, markdown, read_grid, runs
+from sarl.ablation import ablate, curves, markdown, read_grid, runs
 from sarl.ablation.grid import use_held_out
 from sarl.errors import InputError
 
@@ -327,6 +328,23 @@ def test_unknown_arm_and_missing_grid(folder, tool, tmp_path):
     assert "has no arms ['SPD'], only ['plain', 'plain + SARL'" in result.stderr
     with pytest.raises(InputError, match=r'grid file nowhere\.py does not exist'):
         ablate(Path('nowhere.py'), tmp_path, tmp_path)
+
+
+def test_arms_can_be_told_apart_in_the_curves(tmp_path, monkeypatch):
+    figures = []
+
+    class Kept(Figure):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            figures.append(self)
+
+    monkeypatch.setattr(curves, 'Figure', Kept)
+    curve = dict(epoch=[1, 2], AP=[[1.0, 3.0], [2.0, 4.0]])
+    summary = dict(arms={f'arm {index}': dict(curve=curve) for index in range(25)})
+    curves.draw_curves(summary, tmp_path / 'curves.png')
+    lines = figures[0].axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 25
+    assert list(lines[24].get_ydata()) == [1.5, 3.5]
 
 
 def test_table():

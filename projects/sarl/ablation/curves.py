@@ -4,7 +4,9 @@ import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ..files import write_whole
 
@@ -18,6 +20,8 @@ def draw_curves(summary: dict, out: Path) -> None:
     """
     figure = Figure(figsize=(8, 5), layout='constrained')
     axes = figure.subplots()
+    styles = cycler(linestyle=['-', '--', ':'])
+    axes.set_prop_cycle(styles * rcParams['axes.prop_cycle'])
     for name, arm in summary['arms'].items():
         epochs, scores = arm['curve']['epoch'], np.array(arm['curve']['AP'], float)
         (line,) = axes.plot(epochs, scores.mean(axis=0), label=name)
