@@ -33,6 +33,8 @@ p2_head = dict(
 )
 p2 = dict(backbone=_base_.sarl.backbone, neck=p2_neck, bbox_head=p2_head)
 sarl_p2 = dict(sarl, neck=dict(sarl['neck'], neck=p2_neck), bbox_head=p2_head)
+# The same head, its level of stride 4 made of the backbone's stride 8.
+grid_p2 = dict(neck=dict(p2_neck, type='FinerGridPAFPN'), bbox_head=p2_head)
 
 # One more block at strides 8 and 16 each: about as many parameters and FLOPs as SARL.
 deeper = dict(backbone=dict(deepen_factor=0.42))
@@ -77,6 +79,7 @@ grid = dict(
         'YOLOv5-n + P2 head + SARL + SAL': dict(
             model=dict(sarl_p2, bbox_head=dict(p2_head, **_base_.sal.bbox_head))
         ),
+        'YOLOv5-n + P2 head, from stride 8': dict(model=grid_p2),
         'YOLOv5-n + SPD-Conv': dict(model=spd),
         'YOLOv5-n + NWD loss': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
         # To choose by, on the held-out scenes.
@@ -121,4 +124,4 @@ grid = dict(
     },
 )
 del plain, relays, sarl, sarl_8, channels, strides, anchors, half_anchors, p2_neck
-del p2_head, p2, sarl_p2, deeper, spd, nwd
+del p2_head, p2, sarl_p2, grid_p2, deeper, spd, nwd
