@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch.utils._pytree import tree_leaves
 
 from sarl.engine import cuda_graph
@@ -23,6 +24,12 @@ def _seed():
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def mmyolo_scope():
+    """Find MMYOLO's modules, whatever scope the tests before have left."""
+    init_default_scope('mmyolo')
 
 
 def write_coco(folder, train=6, val=4, size=96, seed=0):

@@ -6,7 +6,6 @@ import onnxruntime
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmyolo.registry import MODELS
 
@@ -21,6 +20,7 @@ from sarl.necks.relays import (
 )
 from sarl.necks.sarl import SARL
 
+pytestmark = pytest.mark.usefixtures('mmyolo_scope')
 CONFIGS = Path(__file__).parents[2] / 'configs'
 NORM = dict(type='BN', momentum=0.03, eps=0.001)
 ACT = dict(type='SiLU', inplace=True)
@@ -231,7 +231,6 @@ def test_gradients_reach_every_parameter(setting):
     ['yolov5_n-v61_{}1xb16-25e_scenes.py', 'yolov5_s-v61_{}8xb16-100e_aitod.py'],
 )
 def test_plain_checkpoint_loads_and_gives_the_plain_outputs(name, caplog):
-    init_default_scope('mmyolo')
     plain_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('')).model
     ours_cfg = Config.fromfile(CONFIGS / 'yolov5' / name.format('sarl-sal_')).model
     check_plain_checkpoint(MODELS.build(plain_cfg), MODELS.build(ours_cfg), caplog)
@@ -268,7 +267,6 @@ def check_plain_checkpoint(plain, ours, caplog):
 
 @pytest.mark.parametrize('out_indices', [(1, 2, 3, 4), (2, 3, 4)])
 def test_plain_yolox_checkpoint_loads_and_gives_the_plain_outputs(out_indices, caplog):
-    init_default_scope('mmyolo')
     folder = Path(mmyolo.__file__).parent / '.mim/configs/yolox'
     cfg = Config.fromfile(folder / 'yolox_tiny_fast_8xb8-300e_coco.py').model
     plain = MODELS.build(cfg)

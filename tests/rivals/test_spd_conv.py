@@ -6,6 +6,7 @@ from mmyolo.registry import MODELS
 
 import sarl.rivals  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures('mmyolo_scope')
 CONFIG = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 
 
