@@ -7,12 +7,12 @@ import torch
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmyolo.registry import DATASETS, MODELS
 
 from sarl.errors import InputError
 from sarl.files import write_json
 
+pytestmark = pytest.mark.usefixtures('mmyolo_scope')
 SIDE = 128
 CONFIG = 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 # The pipeline that hands ignored regions on.
@@ -63,7 +63,6 @@ def visdrone(tmp_path):
 
 @pytest.mark.parametrize('registry', [DATASETS, MMDET_DATASETS])
 def test_they_reach_the_detector(visdrone, registry):
-    init_default_scope('mmyolo')
     sample = registry.build(visdrone | dict(pipeline=PIPELINE))[0]['data_samples']
     assert sample.gt_instances.bboxes.tensor.tolist() == [[80, 40, 100, 60]]
     assert sample.ignored_instances.bboxes.tensor.tolist() == [
@@ -74,7 +73,6 @@ def test_they_reach_the_detector(visdrone, registry):
 
 
 def test_mmyolos_own_loader_leaves_them_out(visdrone):
-    init_default_scope('mmyolo')
     pipeline = [*PIPELINE[:1], dict(type='mmyolo.LoadAnnotations', with_bbox=True)]
     pipeline.append(PIPELINE[2])
     sample = DATASETS.build(visdrone | dict(pipeline=pipeline))[0]['data_samples']
@@ -84,7 +82,6 @@ def test_mmyolos_own_loader_leaves_them_out(visdrone):
 
 @pytest.mark.parametrize('head', ['YOLOv5Head', 'SALYOLOv5Head'])
 def test_what_lies_in_them_is_no_negative(visdrone, head):
-    init_default_scope('mmyolo')
     cfg = Config.fromfile(CONFIG).model
     cfg.data_preprocessor = dict(
         type='mmdet.DetDataPreprocessor', mean=[0] * 3, std=[255] * 3
@@ -114,7 +111,6 @@ def test_what_lies_in_them_is_no_negative(visdrone, head):
 
 
 def test_ignored_objects_are_nothing_to_train_on(visdrone, tmp_path, edit):
-    init_default_scope('mmyolo')
     edit(tmp_path / 'train.json', lambda c: c['annotations'].pop(0))
     with pytest.raises(InputError, match='there is nothing to train on'):
         DATASETS.build(visdrone | dict(pipeline=[]))
