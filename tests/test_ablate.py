@@ -387,9 +387,10 @@ def test_tables_of_the_docs_are_those_of_their_summaries():
         rows |= {tuple(re.split(r' *\| *', row)) for row in table.splitlines()}
     lengths = {len(row) for row in rows if row[1:2] and row[1] in arms}
     quoted = 0
-    for line in (ROOT / 'docs/experiments.md').read_text().splitlines():
-        row = tuple(re.split(r' *\| *', line))
-        if row[1:2] and row[1] in arms and len(row) in lengths:
-            assert row in rows
-            quoted += 1
+    for page in ('experiments.md', 'variants.md'):
+        for line in (ROOT / 'docs' / page).read_text().splitlines():
+            row = tuple(re.split(r' *\| *', line))
+            if row[1:2] and row[1] in arms and len(row) in lengths:
+                assert row in rows
+                quoted += 1
     assert quoted > 50

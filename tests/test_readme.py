@@ -1,12 +1,15 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
 
-README = (Path(__file__).parents[1] / 'README.md').read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text()
+DOCS = [f'docs/{page.name}' for page in (ROOT / 'docs').glob('*.md')]
 
 
 def test_the_config_of_the_readme_builds_and_trains(tmp_path):
@@ -25,7 +28,19 @@ def test_the_config_of_the_readme_builds_and_trains(tmp_path):
     sum(loss.sum() for loss in losses.values()).backward()
 
 
-def test_paths_that_the_readme_names_exist():
-    for target in re.findall(r'\]\(([^)]+)\)', README):
-        if '://' not in target:
-            assert (Path(__file__).parents[1] / target).exists(), target
+def anchors(page: Path) -> set[str]:
+    """Those that GitHub gives the headings of a page."""
+    headings = re.findall(r'^#+ (.*)', page.read_text().lower(), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', text).replace(' ', '-') for text in headings}
+
+
+@pytest.mark.parametrize('page', ['README.md', *sorted(DOCS)])
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    for link in re.findall(r'\]\(([^)\s]+)\)', path.read_text()):
+        if '://' in link:
+            continue
+        target, _, anchor = link.partition('#')
+        there = path.parent / target if target else path
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there), link
