@@ -19,7 +19,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 
@@ -40,7 +39,7 @@ def space_to_depth(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.pixel_unshuffle(x, 2)
 
 
-class Resample(BaseModule):
+class Resample(nn.Module):
     """Bring the source of a relay to the size of its target.
 
     Args:
@@ -93,7 +92,7 @@ class Resample(BaseModule):
         return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
 
 
-class Relay(BaseModule):
+class Relay(nn.Module):
     """What all relays share: the source, resampled, and a last projection from zero.
 
     Args:
@@ -123,17 +122,13 @@ class Relay(BaseModule):
         self.detail = self._build_detail(source, width, resample, kernel_size, **conv)
         self.context = ConvModule(target, width, 1, **conv)
         self.project = nn.Conv2d(width, target, 1)
-        self._start_as_identity()
-
-    def init_weights(self) -> None:
-        """Initialise as configured, but start as the identity."""
-        super().init_weights()
-        self._start_as_identity()
+        self.start_as_identity()
 
     def _build_detail(self, *args, **conv) -> nn.Module:
         return Resample(*args, **conv)
 
-    def _start_as_identity(self) -> None:
+    def start_as_identity(self) -> None:
+        """Hand nothing over until the first step."""
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 

@@ -64,6 +64,16 @@ class RelayChain(BaseModule):
             )
         self.givers = givers
 
+    def init_weights(self) -> None:
+        """Initialise as configured, but start as the identity.
+
+        The `init_cfg` of SARL or of a detector, YOLOX's for one, is for all of its
+        convolutions.
+        """
+        super().init_weights()
+        for relay in (*self.to_coarse, *self.to_fine):
+            relay.start_as_identity()
+
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Enrich the levels.
 
