@@ -4,14 +4,13 @@ _base_ = ['mmyolo::yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py', './yolo.
 
 max_epochs = 100
 
+sal_loss = dict(_delete_=True, type='SAL', loss=_base_.model.bbox_head.loss_bbox)
+sal = dict(bbox_head=dict(type='SALYOLOv5Head', loss_bbox=sal_loss))
+
 
 def loss_weights(data, cls, obj):
     """Weigh as the bases do: children do not recompute their arithmetic."""
     cls *= data.num_classes / 80
-    if data.get('ignored_regions'):
-        # Where regions are ignored, MMYOLO's head sums over the classes that it
-        # otherwise averages over.
-        cls /= data.num_classes
     obj *= (data.img_scale[0] / 640) ** 2
     return dict(loss_cls=dict(loss_weight=cls), loss_obj=dict(loss_weight=obj))
 
@@ -48,7 +47,12 @@ def on_data_set(data):
     train_dataloader = dict(dataset=dict(pipeline=pipeline(data)))
     if data.get('ignored_regions'):
         model['data_preprocessor'] = dict(type='mmdet.DetDataPreprocessor')
-        model['bbox_head']['ignore_iof_thr'] = 0.5
+        # With the plain loss. MMYOLO's head ignores a place in one image of the batch.
+        model['bbox_head'].update(
+            type='SALYOLOv5Head',
+            loss_bbox=dict(sal_loss, form='constant'),
+            ignore_iof_thr=0.5,
+        )
         train_dataloader['collate_fn'] = dict(type='pseudo_collate')
     # As MMYOLO's m differs from its s.
     head = dict(_base_.m.bbox_head, **loss_weights(data, cls=0.3, obj=0.7))
@@ -61,15 +65,6 @@ def on_data_set(data):
 
 
 settings = {name: on_data_set(data) for name, data in _base_.settings.items()}
-
-sal = dict(
-    bbox_head=dict(
-        type='SALYOLOv5Head',
-        loss_bbox=dict(
-            _delete_=True, type='SAL', loss=_base_.model.bbox_head.loss_bbox
-        ),
-    )
-)
 
 default_hooks = dict(
     param_scheduler=dict(max_epochs=max_epochs),

@@ -17,9 +17,8 @@ CONFIGS = f'{mmyolo.__path__[0]}/.mim/configs'
 # (class loss, objectness loss) of MMYOLO's sizes at 80 classes and 640 px.
 BASES = {**dict.fromkeys('ns', (0.5, 1.0)), **dict.fromkeys('mlx', (0.3, 0.7))}
 # Classes over 80; (side over 640) ** 2.
-SHARES = dict(aitod=(0.1, 1.5625), aitodv2=(0.1, 1.5625), dotav2=(0.225, 2.56))
-# MMYOLO sums the class loss over its 10 classes where regions are ignored: see below.
-SHARES['visdrone'] = (0.125 / 10, 2.56)
+SHARES = dict(aitod=(0.1, 1.5625), aitodv2=(0.1, 1.5625))
+SHARES |= dict(dotav2=(0.225, 2.56), visdrone=(0.125, 2.56))
 
 
 @pytest.mark.parametrize('data', DATA)
@@ -46,7 +45,7 @@ def test_loss_weights_of_the_scenes(name):
 
 @pytest.mark.parametrize('components', ['', 'sal'])
 def test_class_loss_with_ignored_regions(components):
-    """It weighs as without them, though MMYOLO takes another mean then."""
+    """It weighs as without them; MMYOLO's head would sum it over the classes then."""
     init_default_scope('mmyolo')
     cfg = load(stem('yolov5_n-v61', components, 'visdrone')).model
     head = MODELS.build(copy.deepcopy(cfg)).bbox_head

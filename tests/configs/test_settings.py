@@ -150,6 +150,13 @@ def test_ours_is_the_plain_one_and_what_the_name_says(name):
     head, plain_head = (
         m.get('bbox_head') or m.roi_head.bbox_head for m in (model, plain_model)
     )
+    if family.startswith('yolov5') and data == 'visdrone':
+        # The plain loss in the head that ignores regions in every image.
+        assert plain_head.type == 'SALYOLOv5Head'
+        assert plain_head.loss_bbox.form == 'constant'
+        plain_head.loss_bbox = plain_head.loss_bbox.loss
+        if 'sal' not in words:
+            head.loss_bbox = head.loss_bbox.loss
     assert (head.loss_bbox.type == 'SAL') == ('sal' in words)
     if 'sal' in words:
         # Heads that call it once a level cannot compare sizes over all of them.

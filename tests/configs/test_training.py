@@ -70,6 +70,8 @@ def test_step_and_prediction(name):
     model.backbone.init_cfg = None
     model.init_weights()
     parts = [m for m in model.modules() if isinstance(m, SARL | SAL)]
+    # On VisDrone YOLOv5's plain loss is SAL of constant weight, for its head.
+    parts = [part for part in parts if getattr(part, 'form', '') != 'constant']
     assert len(parts) == ('sarl' in name) + ('sal' in name.replace('sarl', ''))
     optimizer = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     MessageHub.get_current_instance().update_info('iter', 0)

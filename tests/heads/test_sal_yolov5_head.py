@@ -101,7 +101,7 @@ def assert_equal(ours, theirs):
     assert losses.keys() == expected_losses.keys()
     for name, loss in losses.items():
         torch.testing.assert_close(
-            loss, expected_losses[name], rtol=0, atol=1e-6, check_dtype=False
+            loss, expected_losses[name], rtol=1e-6, atol=1e-6, check_dtype=False
         )
     for grad, expected in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(grad, expected, rtol=0, atol=1e-6, check_dtype=False)
@@ -145,9 +145,9 @@ def test_constant_weight_is_yolov5_head_with_ignored_boxes(seed, classes):
     rng = torch.Generator().manual_seed(seed)
     outputs = predictions(rng, 3, classes)
     truth = [instances(rng, n, classes) for n in ([5, 0, 20], [0, 3, 3])[seed % 2]]
-    # Regions of 60 to 100 px, so that some positives are ignored, and one image
-    # without any.
-    ignored = [instances(rng, n, classes) for n in (2, 0, 1)]
+    # Regions of 60 to 100 px, so that some positives are ignored, in one image only:
+    # where several have some, YOLOv5Head ignores a prior in one of them.
+    ignored = [instances(rng, n, classes) for n in (0, 0, 2)]
     for regions in ignored:
         regions.bboxes[:, 2:] += 60
     metas = [dict(batch_input_shape=IMAGE)] * 3
@@ -159,14 +159,63 @@ def test_constant_weight_is_yolov5_head_with_ignored_boxes(seed, classes):
         metas,
         ignored,
     )
+    # It sums over the classes where regions are ignored.
+    loss_cls = dict(
+        type='mmdet.CrossEntropyLoss',
+        use_sigmoid=True,
+        reduction='mean',
+        loss_weight=0.5 / classes,
+    )
     theirs = run(
-        build('YOLOv5Head', IOU_LOSS, **settings), outputs, truth, metas, ignored
+        build('YOLOv5Head', IOU_LOSS, loss_cls=loss_cls, **settings),
+        outputs,
+        truth,
+        metas,
+        ignored,
     )
     assert_equal(ours, theirs)
     without = run(
         build('YOLOv5Head', IOU_LOSS, classes=classes), outputs, truth, metas, ignored
     )
     assert without[0]['loss_obj'] != theirs[0]['loss_obj']
+
+
+def test_regions_are_ignored_in_every_image():
+    """In each image what YOLOv5Head ignores in that image alone."""
+    rng = torch.Generator().manual_seed(0)
+    outputs = predictions(rng, batch=2)
+    truth = [instances(rng, 5), instances(rng, 5)]
+    region = InstanceData(
+        bboxes=torch.tensor([[0, 0, 112, 160.0]]).double(), labels=torch.zeros(1)
+    )
+    metas = [dict(batch_input_shape=IMAGE)]
+    head = build('SALYOLOv5Head', sal(), ignore_iof_thr=0.5)
+    _, grads = run(head, outputs, truth, metas * 2, [region, region])
+    plain = build('YOLOv5Head', IOU_LOSS, ignore_iof_thr=0.5)
+    for image in range(2):
+        alone = [[level[image : image + 1] for level in kind] for kind in outputs]
+        _, expected = run(plain, alone, [truth[image]], metas, [region])
+        for grad, plain_grad in zip(grads[6:], expected[6:], strict=True):
+            assert torch.equal(grad[image] != 0, plain_grad[0] != 0)
+            assert (plain_grad == 0).any()
+
+
+def test_a_batch_without_regions_has_the_losses_of_one_that_ignores_none():
+    rng = torch.Generator().manual_seed(0)
+    outputs = predictions(rng, batch=2)
+    truth = [instances(rng, 5), instances(rng, 5)]
+    nowhere = [instances(rng, 0)] * 2
+    metas = [dict(batch_input_shape=IMAGE)] * 2
+    assert_equal(
+        run(
+            build('SALYOLOv5Head', sal(form='constant'), ignore_iof_thr=0.5),
+            outputs,
+            truth,
+            metas,
+            nowhere,
+        ),
+        run(build('YOLOv5Head', IOU_LOSS), outputs, truth, metas),
+    )
 
 
 def test_all_positives_ignored_gives_no_box_loss():

@@ -4,7 +4,10 @@ MMYOLO's `YOLOv5Head` calls its box loss once a level, with boxes in grid units
 (pixels / stride) and without the stride, so a loss cannot know an object's size
 in pixels there. This head assigns all levels first, weighs all positives of the
 batch together and only then computes the losses. With a constant weight it gives
-the losses and gradients of `YOLOv5Head`.
+the losses and gradients of `YOLOv5Head`, but where regions are ignored: that head
+leaves a prior out in one image of the batch only, whichever has the region that
+covers it most, and sums its class loss over the classes that it averages over in
+batches without regions.
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dist import get_dist_info
 from mmengine.structures import InstanceData
-from mmyolo.models.dense_heads.yolov5_head import YOLOv5Head, get_prior_xy_info
+from mmyolo.models.dense_heads import YOLOv5Head
 from torch import Tensor
 
 from ..losses import SAL
@@ -104,7 +107,7 @@ class SALYOLOv5Head(YOLOv5Head):
             self._assign(level, targets, sizes, pred.shape[-2:])
             for level, pred in enumerate(bbox_preds)
         ]
-        # Nothing to average by hand unless regions are ignored.
+        # Nothing to average by hand unless regions may be ignored.
         over_priors = over_positives = [{}] * self.num_levels
         keeps = self._not_ignored(objectnesses, batch_gt_instances_ignore)
         if keeps is not None:
@@ -168,9 +171,9 @@ class SALYOLOv5Head(YOLOv5Head):
     ) -> Tensor:
         one_hot = torch.zeros_like(cls_pred).scatter_(1, label[:, None], 1)
         if weight is not None:
-            # As in YOLOv5Head, whose class loss is then a mean over positives: a
-            # plain batch's is one over positives and classes.
+            # Over positives and classes, as the mean without weights is.
             weight = weight[:, None].expand_as(one_hot)
+            avg_factor = avg_factor * self.num_classes
         return self.loss_cls(cls_pred, one_hot, weight=weight, avg_factor=avg_factor)
 
     def _assign(
@@ -221,7 +224,7 @@ class SALYOLOv5Head(YOLOv5Head):
     ) -> list[Tensor] | None:
         """Mark the priors that count, by ones in a (B, A, H, W) a level.
 
-        None stands for all of them.
+        None if no regions are ignored.
         """
         if self.ignore_iof_thr == -1:
             return None
@@ -231,23 +234,18 @@ class SALYOLOv5Head(YOLOv5Head):
                 f'which yolov5_collate drops: use mmdet.DetDataPreprocessor and the '
                 f'default collate_fn, or ignore_iof_thr=-1'
             )
-        regions = torch.cat([ignored.bboxes for ignored in batch_gt_instances_ignore])
-        if len(regions) == 0:
-            return None
-        counts = [len(ignored) for ignored in batch_gt_instances_ignore]
-        image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-        image = image.to(regions.device)
         grids = [objectness.shape[-2:] for objectness in objectnesses]
-        mlvl_priors = self.prior_generator.grid_priors(
-            grids, dtype=regions.dtype, device=regions.device
-        )
         # float32 whatever the autocast: bfloat16 cannot count them
         keeps = [torch.ones_like(o, dtype=torch.float32) for o in objectnesses]
-        for keep, priors, grid in zip(keeps, mlvl_priors, grids, strict=True):
-            # As in YOLOv5Head, a prior counts as ignored in one image only: that of
-            # the region that covers it most.
-            iof, nearest = bbox_overlaps(priors, regions, 'iof').max(dim=1)
-            ignored = (iof > self.ignore_iof_thr).nonzero(as_tuple=True)[0]
-            prior, x, y = get_prior_xy_info(ignored, self.num_base_priors, grid)
-            keep[image[nearest[ignored]], prior, y, x] = 0
+        for image, ignored in enumerate(batch_gt_instances_ignore):
+            regions = ignored.bboxes
+            if len(regions) == 0:
+                continue
+            mlvl_priors = self.prior_generator.grid_priors(
+                grids, dtype=regions.dtype, device=regions.device
+            )
+            for keep, priors, grid in zip(keeps, mlvl_priors, grids, strict=True):
+                iof = bbox_overlaps(priors, regions, 'iof').amax(dim=1)
+                counts = (iof <= self.ignore_iof_thr).view(*grid, self.num_base_priors)
+                keep[image] = counts.permute(2, 0, 1)
         return keeps
