@@ -180,9 +180,11 @@ class SARL(BaseModule):
         )
         self.before = self.after = None
         if place != 'after':
-            # FPN uses its levels from start_level on.
+            # FPN uses its levels from start_level to end_level.
             unused = givers + neck.get('start_level', 0)
-            self.before = RelayChain(channels, givers=unused, **settings)
+            last = neck.get('end_level', -1)
+            used = channels if last == -1 else channels[: givers + last + 1]
+            self.before = RelayChain(used, givers=unused, **settings)
         if place != 'before':
             self.out_channels = _out_channels(neck)
             self.after = RelayChain(
