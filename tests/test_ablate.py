@@ -241,6 +241,25 @@ def test_arms_start_from_a_trained_baseline(folder, tool, tmp_path):
     assert 'epoch_2.pth, which the arms start from, is gone' in result.stderr
 
 
+def test_arms_paired_with_other_baselines_are_other_runs(folder, tmp_path, monkeypatch):
+    """What an arm starts from is its baseline's, whose name it does not bear."""
+    monkeypatch.setattr(runs, '_run_all', lambda waiting, jobs: {})
+    wider = tmp_path / 'wider.py'
+    start = "grid = dict(\n    baseline='plain',"
+    wide = "model['backbone'] = dict(widen_factor=0.375)\n"
+    content = (folder / 'grid.py').read_text()
+    arm = "'NWD': dict(model=dict(bbox_head"
+    assert start in content
+    assert arm in content
+    named = arm.replace('model=dict(', 'model=dict(backbone=dict(widen_factor=0.25), ')
+    wider.write_text(content.replace(start, wide + start).replace(arm, named))
+    plain, wide = (
+        runs.run_grid(read_grid(path, [3]), tmp_path / 'runs')['NWD'][3]
+        for path in (folder / 'grid.py', wider)
+    )
+    assert plain != wide
+
+
 def test_weights_are_downloaded_on_request_only(folder, tool, tmp_path):
     url = 'https://nowhere.invalid/plain-0123abcd.pth'
     path = tmp_path / 'grid.py'

@@ -90,8 +90,10 @@ def run_grid(
     for seed in grid.seeds:
         for name, cfg in grid.arms.items():
             cfg = _prepare(cfg, seed, weights[seed], evaluations)
-            # A trained baseline is named by its folder, after all that it depends on.
-            start = weights[seed].parents[1].name if grid.start else ''
+            # A run is named after what it starts from: a trained baseline's folder, or
+            # the baseline's untrained weights.
+            start = weights[seed].parents[1] if grid.start else weights[seed]
+            start = start.stem.removesuffix(f'-{seed}')
             folder = work_dir / f'{_plain(name)}-{_digest(cfg, start)}' / f'seed{seed}'
             folders[name][seed] = folder
             if not (folder / SCORES).is_file():
