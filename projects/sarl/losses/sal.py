@@ -37,7 +37,7 @@ class SAL(nn.Module):
 
     The weight of an object of size s is `floor + (1 - floor) * form(s / reference)`,
     s being `sqrt(w * h)` of its ground-truth box in pixels of the training image; with
-    `measure='area'` it is `form((s / reference)**2)`.
+    `measure='area'` the form takes `(s / reference)**2`.
 
     In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
     the loss it wraps. A head that divides boxes by the stride has to pass
@@ -57,7 +57,9 @@ class SAL(nn.Module):
         normalize (bool): Divide by the mean weight of the positives, so that the
             loss keeps its balance with the other losses. The mean is over one call, of
             one process, weighted by the head's own weights: heads that call their loss
-            once a level (MMDetection's ATSS, RetinaNet and RTMDet) need False.
+            once a level (MMDetection's ATSS, RetinaNet and RTMDet) need False. In
+            `SALYOLOv5Head` and `SALYOLOv7Head` it is over all levels, whose losses are
+            means of their own: their sum falls by what coarse levels lose.
         measure (str): 'side' compares sqrt(w * h) with the reference, 'area' w * h
             with its square.
         momentum (float): Share, in (0, 1], of an iteration in the adaptive reference.

@@ -234,7 +234,7 @@ def mix_channels(detail: Tensor, context: Tensor, temperature: Tensor) -> Tensor
     Returns:
         Tensor: Likewise.
     """
-    # (B, width, H * W); norms in float32, since these are sums over all places
+    # (B, width, H * W); in half precision a sum of squares over all places overflows
     query = F.normalize(context.flatten(2).float(), dim=-1)
     key = F.normalize(detail.flatten(2).float(), dim=-1)
     likeness = query @ key.transpose(1, 2) * temperature

@@ -116,8 +116,9 @@ class SARL(BaseModule):
         towards (str): See `RelayChain`.
         relay (dict): `type`: 'gate', 'mix' or 'pick'; and arguments of that relay.
         resample (str): 'space_to_depth' or 'strided_conv'.
-        kernel_size (int): Of the projection of what is relayed, odd. 3 sees six by six
-            cells of the finer level in place of two by two.
+        kernel_size (int): Of the projection of what is relayed, odd. Towards the coarse
+            3 sees six by six cells of the finer level in place of two by two, with
+            'pick' four by four; towards the fine, three by three of the coarser.
         norm_cfg (dict): Normalisation of the relays.
         act_cfg (dict): Activation of the relays.
         init_cfg (dict, optional): Initialisation, see MMEngine's `BaseModule`.
