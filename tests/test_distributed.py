@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -159,7 +160,7 @@ SCONTROL = """#!/bin/sh
 
 
 def write_program(path, text):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
 
@@ -580,6 +581,37 @@ def test_slurm_scripts_ask_for_what_is_named(started):
     assert called[-4:] == ['4', str(TOOLS / 'train.py'), 'c.py', '--amp']
     called = started('slurm_test.sh', 'p', 'j', 'c.py', 'my best.pth', '--amp')
     assert called[-5:] == ['8', str(TOOLS / 'test.py'), 'c.py', 'my best.pth', '--amp']
+
+
+def test_batch_script_of_the_docs(started, tmp_path):
+    """Slurm runs a copy of it, in the folder where it was submitted."""
+    text = (ROOT / 'docs/running.md').read_text()
+    (script,) = re.findall(r'```sh\n(#!.*?)```', text, re.DOTALL)
+    copy = tmp_path / 'spool/slurm_script'
+    write_program(copy, script)
+    (tmp_path / 'tools').symlink_to(TOOLS)
+    write_program(tmp_path / '.venv/bin/activate', '')
+    called = started(copy)
+    assert called[-5:] == [
+        'tools/train.py',
+        'CONFIG',
+        '--work-dir',
+        'WORK_DIR',
+        '--resume',
+    ]
+    # What the script asks srun for is what it has asked sbatch for.
+    asked = ' '.join(re.findall('#SBATCH (.*)', script)).split()
+    for option in ('nodes', 'ntasks-per-node', 'gres', 'cpus-per-task', 'partition'):
+        (value,) = (one for one in asked if one.startswith(f'--{option}='))
+        assert value in called
+
+
+@pytest.mark.parametrize('name', ['slurm_train.sh', 'slurm_test.sh'])
+def test_sbatch_is_not_given_a_script_of_ours(started, tmp_path, name):
+    shutil.copy(TOOLS / name, tmp_path / 'slurm_script')
+    arguments = ('p', 'j', 'c.py', 'best.pth')
+    error = started(tmp_path / 'slurm_script', *arguments, status=2)
+    assert error.startswith('error: call this by its path in a batch script for sbatch')
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,11 @@ if (($# < 3)); then
 fi
 
 tools=$(dirname -- "${BASH_SOURCE[0]}")
+# sbatch runs a copy, far from the other scripts.
+if [[ ! -f $tools/slurm_run.sh ]]; then
+    echo "error: call this by its path in a batch script for sbatch: docs/running.md" >&2
+    exit 2
+fi
 arguments=("${@:4}")
 if [[ -n ${4:-} && $4 != -* ]]; then
     arguments=(--work-dir "$4" "${@:5}")
