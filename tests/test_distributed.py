@@ -21,7 +21,9 @@ from conftest import CLASSES, ROOT, write_coco
 from mmengine.hooks import LoggerHook
 
 # It lets torch load MMEngine's checkpoints, too.
+from sarl.engine import distributed
 from sarl.engine.distributed import PortableRunner
+from sarl.errors import InputError
 
 TOOLS = ROOT / 'tools'
 # Far above what anything here takes, so that a hanging run is a failure.
@@ -367,6 +369,26 @@ def test_one_process_writes_the_scores_of_a_test(monkeypatch):
         hook.after_test_epoch(None)
     monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda group=None: 1)
     hook.after_test_epoch(None)
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'mend'),
+    [
+        ('pytorch', 'Start at most 1 here'),
+        ('mpi', 'Start at most 1 here'),
+        # As by --gpus-per-task=1
+        ('slurm', '--gres=gpu:N for N tasks a node, without --gpus-per-task'),
+    ],
+)
+def test_a_process_without_a_gpu_of_its_own(monkeypatch, launcher, mend):
+    monkeypatch.setattr(distributed, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    for name in distributed.VARIABLES[launcher]:
+        monkeypatch.setenv(name, '1')
+    runner = object.__new__(PortableRunner)
+    runner._launcher, runner._distributed = launcher, True
+    with pytest.raises(InputError, match=rf'too few for process 2\. .*{mend}'):
+        runner.setup_env({})
 
 
 # The end of one process

@@ -82,13 +82,19 @@ def _check_launcher(launcher: str) -> None:
             f' the variable {missing[0]} is not set. Leave --launcher out to run one '
             f'process.'
         )
-    if launcher == 'pytorch' and is_cuda_available():
-        local, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    if is_cuda_available():
+        local, gpus = int(os.environ[VARIABLES[launcher][2]]), torch.cuda.device_count()
         if local >= gpus:
+            mend = f'Start at most {gpus} here'
+            if launcher == 'slurm':
+                # What binds a task to a GPU hides the others from it.
+                mend = (
+                    'Give each task all GPUs of its node: --gres=gpu:N for N tasks a '
+                    'node, without --gpus-per-task and --gpu-bind'
+                )
             raise InputError(
                 f'this machine shows {gpus} GPU(s), too few for process {local + 1}. '
-                f'Start at most {gpus} here, or hide them (CUDA_VISIBLE_DEVICES=-1) to '
-                f'run on the CPU.'
+                f'{mend}, or hide them (CUDA_VISIBLE_DEVICES=-1) to run on the CPU.'
             )
 
 
