@@ -35,6 +35,22 @@ def pipeline(data, mixup_prob=0):
     return [*mosaic, *[mixup] * (mixup_prob > 0), *_base_.train_pipeline[-3:]]
 
 
+def p2(anchors):
+    """Give neck and head a level of stride 4; its anchors are half of stride 8's."""
+    channels = _base_.sarl.neck.in_channels
+    strides = [4, *_base_.strides]
+    half_anchors = [(width / 2, height / 2) for width, height in anchors[0]]
+    return dict(
+        backbone=_base_.sarl.backbone,
+        neck=dict(in_channels=channels, out_channels=channels),
+        bbox_head=dict(
+            head_module=dict(in_channels=channels, featmap_strides=strides),
+            prior_generator=dict(strides=strides, base_sizes=[half_anchors, *anchors]),
+            obj_level_weights=[4.0, *_base_.obj_level_weights],
+        ),
+    )
+
+
 def on_data_set(data):
     model = dict(
         bbox_head=dict(
@@ -61,7 +77,9 @@ def on_data_set(data):
         train_dataloader=dict(dataset=dict(pipeline=pipeline(data, mixup_prob=0.1))),
         default_hooks=dict(param_scheduler=dict(lr_factor=0.1)),
     )
-    return dict(model=model, train_dataloader=train_dataloader, m=m)
+    return dict(
+        model=model, train_dataloader=train_dataloader, m=m, p2=p2(data.anchors)
+    )
 
 
 settings = {name: on_data_set(data) for name, data in _base_.settings.items()}

@@ -20,21 +20,11 @@ sarl = dict(backbone=_base_.sarl.backbone, neck=dict(**_base_.sarl.neck, **relay
 # Of the levels that the neck takes; the way from coarse to fine has no use for more.
 sarl_8 = dict(sarl['neck'], in_channels=plain.neck.in_channels)
 
-# A level of stride 4 for neck and head; its anchors are half of stride 8's.
-channels = [128, *plain.neck.in_channels]
-strides = [4, *plain.bbox_head.prior_generator.strides]
-anchors = plain.bbox_head.prior_generator.base_sizes
-half_anchors = [(width / 2, height / 2) for width, height in anchors[0]]
-p2_neck = dict(plain.neck, in_channels=channels, out_channels=channels)
-p2_head = dict(
-    head_module=dict(in_channels=channels, featmap_strides=strides),
-    prior_generator=dict(strides=strides, base_sizes=[half_anchors, *anchors]),
-    obj_level_weights=[4.0, *plain.bbox_head.obj_level_weights],
-)
-p2 = dict(backbone=_base_.sarl.backbone, neck=p2_neck, bbox_head=p2_head)
-sarl_p2 = dict(sarl, neck=dict(sarl['neck'], neck=p2_neck), bbox_head=p2_head)
+p2 = _base_.settings.p2
+p2_neck = dict(plain.neck, **p2.neck)
+sarl_p2 = dict(sarl, neck=dict(sarl['neck'], neck=p2_neck), bbox_head=p2.bbox_head)
 # The same head, its level of stride 4 made of the backbone's stride 8.
-grid_p2 = dict(neck=dict(p2_neck, type='FinerGridPAFPN'), bbox_head=p2_head)
+grid_p2 = dict(neck=dict(p2_neck, type='FinerGridPAFPN'), bbox_head=p2.bbox_head)
 
 # One more block at strides 8 and 16 each: about as many parameters and FLOPs as SARL.
 deeper = dict(backbone=dict(deepen_factor=0.42))
@@ -77,7 +67,7 @@ grid = dict(
         'YOLOv5-n + P2 head': dict(model=p2),
         'YOLOv5-n + P2 head + SARL': dict(model=sarl_p2),
         'YOLOv5-n + P2 head + SARL + SAL': dict(
-            model=dict(sarl_p2, bbox_head=dict(p2_head, **_base_.sal.bbox_head))
+            model=dict(sarl_p2, bbox_head=dict(p2.bbox_head, **_base_.sal.bbox_head))
         ),
         'YOLOv5-n + P2 head, from stride 8': dict(model=grid_p2),
         'YOLOv5-n + SPD-Conv': dict(model=spd),
@@ -104,7 +94,7 @@ grid = dict(
         'SARL, from stride 2': dict(
             model=dict(
                 backbone=dict(out_indices=(0, 1, 2, 3, 4)),
-                neck=dict(sarl['neck'], in_channels=[64, *channels]),
+                neck=dict(sarl['neck'], in_channels=[64, *p2.neck.in_channels]),
             )
         ),
         'SAL, not normalised': sal(normalize=False),
@@ -123,5 +113,4 @@ grid = dict(
         ),
     },
 )
-del plain, relays, sarl, sarl_8, channels, strides, anchors, half_anchors, p2_neck
-del p2_head, p2, sarl_p2, grid_p2, deeper, spd, nwd
+del plain, relays, sarl, sarl_8, p2, p2_neck, sarl_p2, grid_p2, deeper, spd, nwd

@@ -167,6 +167,36 @@ def test_ours_is_the_plain_one_and_what_the_name_says(name):
     assert as_text(ours) == as_text(plain)
 
 
+@pytest.mark.parametrize('data', TYPES)
+def test_p2_is_the_plain_one_and_a_finer_level(data):
+    finer, plain = (
+        functional(load(stem('yolov5_s-v61', parts, data))) for parts in ('p2', '')
+    )
+    head, plain_head = (one['model'].bbox_head for one in (finer, plain))
+    assert head.prior_generator.strides == [4, 8, 16, 32]
+    (first, *others), plain_sizes = (
+        one.prior_generator.base_sizes for one in (head, plain_head)
+    )
+    assert others == plain_sizes
+    halved = [[side / 2 for side in anchor] for anchor in plain_sizes[0]]
+    assert [list(anchor) for anchor in first] == halved
+    # As strong as stride 8 in what says whether there is an object.
+    assert head.obj_level_weights == [4.0, 4.0, 1.0, 0.4]
+    neck, module = finer['model'].neck, head.head_module
+    channels = neck.in_channels, neck.out_channels, module.in_channels
+    assert channels == ([128, 256, 512, 1024],) * 3
+    assert module.featmap_strides == head.prior_generator.strides
+    # Nothing else differs.
+    module.featmap_strides = plain_head.head_module.featmap_strides
+    module.in_channels = plain_head.head_module.in_channels
+    head.prior_generator = plain_head.prior_generator
+    head.obj_level_weights = plain_head.obj_level_weights
+    for one in (finer['model'], plain['model']):
+        one.neck = dict(one.neck, in_channels=None, out_channels=None)
+        one.backbone.pop('out_indices', None)
+    assert as_text(finer) == as_text(plain)
+
+
 @pytest.mark.parametrize('family', FAMILIES)
 def test_data_sets_differ_in_data_only(family):
     """Schedule, optimizer and hooks do not depend on the data."""

@@ -45,9 +45,11 @@ def test_all_build():
 ARCHITECTURES = [
     stem(family, components, data)
     for family, settings in FAMILIES.items()
-    # The smallest and, of YOLOv5, the first that has mixup and other weights.
-    if family in ('yolov5_n-v61', 'yolox_tiny') or not family.startswith('yolo')
     for components in settings['components']
+    # The smallest of each
+    if family in ('yolov5_n-v61', 'yolox_tiny')
+    or not family.startswith('yolo')
+    or 'p2' in components
     for data in (('aitod', 'visdrone') if 'v5' in family else ('visdrone',))
 ]
 

@@ -15,9 +15,11 @@ DATA = ('aitod', 'aitodv2', 'dotav2', 'visdrone')
 OURS = ('', 'sarl', 'sal', 'sarl-sal')
 ANCHORS = ('', 'tiny-anchors')
 YOLOV5 = dict(folder='yolov5', components=OURS, schedule='8xb16-100e')
+YOLOV5_S = dict(YOLOV5, components=(*OURS, 'p2', 'p2-sarl-sal'))
 YOLOX = dict(folder='yolox', components=OURS, schedule='8xb8-100e')
 FAMILIES = {
     **{f'yolov5_{size}-v61': YOLOV5 for size in 'nsmlx'},
+    'yolov5_s-v61': YOLOV5_S,
     **{f'yolox_{size}': YOLOX for size in ('tiny', *'smlx')},
     'faster-rcnn_r50_fpn': dict(
         folder='faster_rcnn',

@@ -1,0 +1,3 @@
+_base_ = './yolov5_s-v61_8xb16-100e_aitod.py'
+
+model = _base_.settings.p2
