@@ -10,8 +10,9 @@ import pytest
 import torch
 from conftest import ROOT, write_coco
 from matplotlib.figure import Figure
+from mmengine.config import Config
 
-from sarl.ablation import ablate, curves, markdown, read_grid, runs
+from sarl.ablation import Grid, ablate, curves, markdown, read_grid, runs, summarise
 from sarl.ablation.grid import use_held_out
 from sarl.errors import InputError
 
@@ -123,6 +124,8 @@ def test_choose_then_score(folder, tool, tmp_path):
     assert str(tmp_path) not in json.dumps(summary)
     record = json.loads(next(tmp_path.glob('runs/plain-*/seed3/run.json')).read_text())
     assert summary['setup']['device'] == record['device']
+    assert summary['setup']['commits'] == [record['commit']]
+    assert summary['setup']['dirty'] == bool(record['dirty'])
 
     # Split by scene, with nothing lost.
     parts = {
@@ -364,6 +367,38 @@ def test_arms_can_be_told_apart_in_the_curves(tmp_path, monkeypatch):
     lines = figures[0].axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 25
     assert list(lines[24].get_ydata()) == [1.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ('states', 'commits', 'dirty'),
+    [
+        ([('a', False), ('a', False)], ['a'], False),
+        # A file was changed, or the documentation committed, between two runs.
+        ([('a', False), ('a', True)], ['a'], True),
+        ([('a', False), ('b', False)], ['a', 'b'], False),
+        ([(None, None), (None, None)], [None], False),
+    ],
+)
+def test_a_summary_names_the_commits_of_its_runs(tmp_path, states, commits, dirty):
+    folders = {}
+    for seed, (commit, changed) in enumerate(states):
+        folders[seed] = tmp_path / str(seed)
+        folders[seed].mkdir()
+        run = dict(scores={'aitod/AP': 0.5}, seconds=1, flops_size=[64, 64])
+        run.update(parameters=1, flops=1, device='cpu', commit=commit, dirty=changed)
+        (folders[seed] / 'scores.json').write_text(json.dumps(run))
+        (folders[seed] / 'curve.json').write_text('[{}]')
+    data = dict(dataset=dict(data_root='data', ann_file='a.json'))
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=1),
+            train_dataloader=dict(batch_size=1, **data),
+            val_dataloader=data,
+        )
+    )
+    grid = Grid('plain', dict(plain=cfg), [0, 1], {})
+    setup = summarise(grid, dict(plain=folders))['setup']
+    assert (setup['commits'], setup['dirty']) == (commits, dirty)
 
 
 def test_table():

@@ -41,7 +41,7 @@ from mmyolo.registry import MODELS
 from ..analysis import count_parameters, flops
 from ..console import console_to
 from ..engine.pretrained import check_pretrained
-from ..engine.run_record import device_name, versions
+from ..engine.run_record import device_name, git_state, versions
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
@@ -270,6 +270,7 @@ def _train_and_score(cfg: Config, folder: Path) -> None:
         if 'custom_imports' in cfg:
             # The process that read the config has done it, but for itself.
             import_modules_from_strings(**cfg.custom_imports)
+        commit, dirty = git_state(Path(__file__).parents[1])
         start = time.perf_counter()
         cfg.work_dir = str(folder)
         runner = Runner.from_cfg(cfg)
@@ -289,6 +290,8 @@ def _train_and_score(cfg: Config, folder: Path) -> None:
             seconds=round(seconds, 1),
             flops_size=[width, height],
             device=device_name(),
+            commit=commit,
+            dirty=dirty,
             **costs,
         ),
         indent=2,

@@ -26,9 +26,11 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
         there is no ground truth of a size, None. `parameters`, `flops` and `seconds`
         are beside them, and if runs were scored more than once `curve`: the `epoch`s
         and the `AP` at each, for each seed. `baseline`: the name of its arm. `setup`:
-        what it depends on; its `start` is the training that arms started from.
+        what it depends on; its `start` is the training that arms started from, its
+        `commits` are those of sarl's repository that runs were made with, and `dirty`
+        tells whether a tracked file was changed then.
     """
-    arms, devices = {}, []
+    arms, devices, commits, dirty = {}, [], [], False
     for name, by_seed in folders.items():
         runs = [
             json.loads((folder / SCORES).read_text()) for folder in by_seed.values()
@@ -50,6 +52,8 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
                 AP=[[_percent(row['aitod/AP']) for row in curve] for curve in curves],
             )
         devices += [run['device'] for run in runs]
+        commits += [run['commit'] for run in runs]
+        dirty |= any(run['dirty'] for run in runs)
     cfg = grid.arms[grid.baseline]
     return dict(
         arms=arms,
@@ -63,6 +67,9 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
             device=' and '.join(dict.fromkeys(devices)),
             torch=torch.__version__,
             sarl=__version__,
+            # None where sarl does not run from a checkout.
+            commits=list(dict.fromkeys(commits)),
+            dirty=dirty,
         ),
     )
 
