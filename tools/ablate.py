@@ -39,8 +39,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='summary.json and table.md go here (default: docs/ablation, with '
-        '--held-out docs/ablation/held_out)',
+        help='summary.json, table.md and curves.png go here, in place of those that '
+        'are there (default: docs/ablation, with --held-out docs/ablation/held_out; '
+        'they hold what the docs quote: name another folder to keep it)',
     )
     parser.add_argument(
         '--download',
