@@ -103,7 +103,8 @@ def test_tool(tool, tmp_path):
     (tmp_path / 'gt.json').write_text(json.dumps(truth))
     (tmp_path / 'dt.json').write_text(json.dumps(found))
     files = ('--gt', 'gt.json', '--dt', 'dt.json')
-    result = tool('analysis_tools/limits.py', *files)
+    out = tmp_path / 'new/limits.json'
+    result = tool('analysis_tools/limits.py', *files, '--out', out)
     assert result.returncode == 0, result.stderr
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')]
@@ -115,6 +116,12 @@ def test_tool(tool, tmp_path):
     assert rows[3] == [
         'perfect boxes', '100.0', '100.0', '100.0', '-', '100.0', '-', '-'
     ]  # fmt: skip
+    written = json.loads(out.read_text())
+    assert list(written) == [row[0] for row in rows[2:]]
+    keys = ['AP', 'AP_50', 'AP_75', 'AP_vt', 'AP_t', 'AP_s', 'AP_m']
+    values = [1, 1, 1, -1, 1, -1, -1]
+    assert written['perfect boxes'] == dict(zip(keys, values, strict=True))
+    assert written['as it is']['AP'] == 0.5
 
     broken = tool('analysis_tools/limits.py', *files[:3], 'none.json')
     assert broken.returncode != 0

@@ -24,15 +24,18 @@ BACKGROUND_IOU = 0.1
 FOREGROUND_IOU = 0.5
 
 
-def limits_of_files(truth: str | Path, detections: str | Path) -> str:
-    """Lay out what mending each kind of error would bring.
+def limits_of_files(
+    truth: str | Path, detections: str | Path
+) -> dict[str, dict[str, float]]:
+    """Tell what mending each kind of error would bring.
 
     Args:
         truth (str | Path): The ground truth, in COCO format.
         detections (str | Path): A list in COCO's result format.
 
     Returns:
-        str: AP by size in percent, a row each oracle.
+        dict[str, dict[str, float]]: AP by size, the keys of AI-TOD's columns, as
+        fractions, for each oracle; -1 where there is nothing to score.
 
     Raises:
         InputError: If a file is missing, malformed or not of the other one's data set.
@@ -41,10 +44,22 @@ def limits_of_files(truth: str | Path, detections: str | Path) -> str:
     cat_ids = sorted(metric.coco.cats)
     objects = Objects.from_coco(metric.coco, metric.image_ids, cat_ids)
     found = read_detections(detections, metric.coco, metric.image_ids, cat_ids)
+    return {
+        name: {key: rows[key] for key in AITOD_COLUMNS.values()}
+        for name, rows in limits(objects, found, len(cat_ids), metric.protocol).items()
+    }
+
+
+def limits_table(scores: dict[str, dict[str, float]]) -> str:
+    """Lay out what mending each kind of error would bring, in percent.
+
+    Args:
+        scores (dict[str, dict[str, float]]): From `limits_of_files`.
+    """
     table = markdown_table(['', *AITOD_COLUMNS])
-    for name, rows in limits(objects, found, len(cat_ids), metric.protocol).items():
-        scores = [rows[key] for key in AITOD_COLUMNS.values()]
-        table.add_row([name, *('-' if s < 0 else f'{100 * s:.1f}' for s in scores)])
+    for name, rows in scores.items():
+        cells = ('-' if s < 0 else f'{100 * s:.1f}' for s in rows.values())
+        table.add_row([name, *cells])
     return table.get_string()
 
 
