@@ -1,10 +1,12 @@
 """Aerial images of any depth and number of channels."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
+import mmcv
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .errors import InputError
 
@@ -58,6 +60,64 @@ def image_size(path: Path) -> tuple[int, int]:
         raise InputError(f'{path} is not a readable image: {error}.') from None
 
 
+class Header(NamedTuple):
+    """What the header of an image says, and training makes of it.
+
+    Args:
+        size (tuple[int, int]): Width and height in px as training loads them: turned
+            by the EXIF orientation.
+        orientation (int): Of EXIF; 1 is upright.
+        bits (int): Of a channel.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    bits: int
+
+
+def image_header(path: Path) -> Header:
+    """Read the header of an image, without decoding it.
+
+    Args:
+        path (Path): The file.
+
+    Raises:
+        InputError: If it is missing or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            orientation = _orientation(image)
+            width, height = image.size
+            # Pillow has turned the size of a TIFF image already.
+            if orientation in (5, 6, 7, 8) and image.format != 'TIFF':
+                width, height = height, width
+            return Header((width, height), orientation, _bits(image))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f'{path} is not a readable image: {error}.') from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """Tell the orientation that OpenCV goes by.
+
+    Pillow's `getexif` decodes a PNG image for it and falls back on XMP.
+    """
+    if image.format == 'TIFF':
+        return image.tag_v2.get(ExifTags.Base.Orientation, 1)
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get('exif', b''))
+        return exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        # Broken EXIF data, which OpenCV passes over too.
+        return 1
+
+
+def _bits(image: Image.Image) -> int:
+    if image.format == 'TIFF':
+        return max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,)))
+    return 16 if image.format == 'PNG' and image.tile[0][3].endswith('16B') else 8
+
+
 def image_problem(path: Path) -> str | None:
     """Tell what is wrong with an image, decoding it only if its end is unusual.
 
@@ -82,6 +142,23 @@ def image_problem(path: Path) -> str | None:
     except (OSError, SyntaxError, ValueError) as error:
         return f'the image is truncated or broken ({error})'
     return None
+
+
+def training_problem(path: Path) -> str | None:
+    """Tell why training cannot load an image.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        str | None: What is wrong, None if nothing.
+    """
+    problem = image_problem(path)
+    # OpenCV decodes any JPEG and PNG file, but not all others that Pillow does.
+    usual = path.suffix.lower() in ('.jpg', '.jpeg', '.png')
+    if problem is None and not usual and mmcv.imread(path) is None:
+        return 'OpenCV, by which training loads images, does not decode it'
+    return problem
 
 
 def read_image(path: Path) -> np.ndarray:

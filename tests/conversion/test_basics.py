@@ -9,15 +9,25 @@ import threading
 import time
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
+from PIL import ExifTags, Image
 
 from sarl.conversion.text_files import read_lines
 from sarl.conversion.workers import map_in_order
 from sarl.errors import InputError
 from sarl.files import write_whole
-from sarl.images import find_images, image_problem, image_size, read_image
+from sarl.images import (
+    find_images,
+    image_header,
+    image_problem,
+    image_size,
+    read_image,
+    training_problem,
+)
 
 
 def slow_square(number):
@@ -167,6 +177,43 @@ def test_images_of_any_depth_become_8_bit_bgr(tmp_path, suffix):
     assert read.dtype == np.uint8
     assert read.max() == 255
     np.testing.assert_allclose(read, deep * (255 / deep.max()), atol=0.51)
+
+
+@pytest.mark.parametrize('orientation', [None, 1, 3, 6, 8])
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
+def test_headers_tell_the_size_that_training_loads(tmp_path, suffix, orientation):
+    path, exif = tmp_path / f'image.{suffix}', Image.Exif()
+    if orientation:
+        exif[ExifTags.Base.Orientation] = orientation
+    Image.new('RGB', (40, 30)).save(path, exif=exif)
+    height, width, _ = LoadImageFromFile()(dict(img_path=str(path)))['img'].shape
+    assert image_header(path) == ((width, height), orientation or 1, 8)
+
+
+def test_broken_exif_data_turn_nothing(tmp_path):
+    path = tmp_path / 'image.jpg'
+    Image.new('RGB', (40, 30)).save(path, exif=b'Exif\0\0MM\0*\0\0')
+    assert mmcv.imread(path).shape == (30, 40, 3)
+    assert image_header(path) == ((40, 30), 1, 8)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+@pytest.mark.parametrize('channels', [(), (3,)])
+def test_headers_tell_the_depth(tmp_path, suffix, channels):
+    path = tmp_path / f'image.{suffix}'
+    for dtype in (np.uint8, np.uint16):
+        cv2.imwrite(str(path), np.ones((30, 40, *channels), dtype))
+        assert image_header(path) == ((40, 30), 1, 8 * dtype().itemsize)
+        assert training_problem(path) is None
+
+
+def test_what_pillow_decodes_and_training_does_not(tmp_path):
+    path = tmp_path / 'image.tif'
+    Image.new('F', (40, 30)).save(path)
+    assert image_problem(path) is None
+    with pytest.raises(AssertionError, match='failed to load'):
+        LoadImageFromFile()(dict(img_path=str(path)))
+    assert 'OpenCV' in training_problem(path)
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'tif', 'bmp'])

@@ -2,14 +2,24 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mmcv.transforms import LoadImageFromFile
+from PIL import ExifTags, Image
 
 from sarl.conversion.check import ERRORS, WARNINGS, check_dataset
-from sarl.conversion.statistics import Split, draw_images, split_statistics
+from sarl.conversion.statistics import (
+    Split,
+    draw_images,
+    plot_statistics,
+    split_statistics,
+)
 from sarl.errors import InputError
 
 HITUAV = Path(__file__).parents[3] / 'shared/data/hituav_half'
@@ -204,6 +214,16 @@ JSON_FAULTS = {
             ]
         },
     ),
+    'flags': (
+        lambda data: data['annotations'][1].update(iscrowd='0', ignore=2),
+        {
+            'value': [
+                "train.json: annotation 2 has the iscrowd '0'",
+                'train.json: annotation 2 has the ignore 2',
+            ],
+            'category-unused': [f"train.json: category 'car' {UNUSED}"],
+        },
+    ),
     'unused category': (
         lambda data: data['annotations'][1].update(iscrowd=1),
         {'category-unused': [f"train.json: category 'car' {UNUSED}"]},
@@ -308,7 +328,51 @@ def same_stem():
     path.write_text(path.read_text().replace('d.png', 'b/a.jpg'))
 
 
+def turned(width, height):
+    """An image that EXIF turns by 90 degrees when it is loaded."""
+
+    def change():
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.new('RGB', (width, height), 'white').save('images/c.JPG', exif=exif)
+
+    return change
+
+
+def deep():
+    cv2.imwrite('images/a.png', np.full((30, 40, 3), 4000, np.uint16))
+
+
+def floating():
+    Image.new('F', (40, 30)).save('images/a.tif')
+    Path('images/a.png').unlink()
+    path = Path('train.json')
+    path.write_text(path.read_text().replace('a.png', 'a.tif'))
+
+
+TURNED = 'train.json: image c.JPG has the EXIF orientation 6'
 IMAGE_FAULTS = {
+    'turned, labelled as loaded': (turned(30, 40), {'turned-image': [TURNED]}),
+    'turned, labelled as stored': (
+        turned(40, 30),
+        {
+            'image-size': ['train.json: image c.JPG has 30 x 40 px, listed as 40 x 30'],
+            'turned-image': [TURNED],
+        },
+    ),
+    'deep': (
+        deep,
+        {'deep-image': ['train.json: image a.png has 16 bits a channel']},
+    ),
+    'floating-point numbers': (
+        floating,
+        {
+            'broken-image': [
+                'train.json: image a.tif cannot be used: OpenCV, by which training '
+                'loads images, does not decode it'
+            ]
+        },
+    ),
     'no image': (
         lambda: Path('images/a.png').write_text('<html>'),
         {
@@ -560,6 +624,36 @@ def test_drawn_images_are_spread_and_show_their_boxes(tmp_path):
     assert (drawn[40:44, 50:56] == 90).all()
     assert (drawn[38:46, 48] != 90).any(axis=-1).all()
     assert len(draw_images(split, tmp_path, 9, tmp_path / 'out')) == 5
+
+
+def test_images_are_drawn_as_training_loads_them(splits):
+    deep()
+    turned(30, 40)()
+    data = json.loads(Path('train.json').read_text())
+    split = Split(data['images'], [], data['categories'])
+    for path in draw_images(split, Path('images'), 3, Path('out')):
+        loaded = LoadImageFromFile()(dict(img_path=f'images/{path.stem}'))['img']
+        drawn = cv2.imread(str(path))
+        scale = len(drawn) // len(loaded)
+        np.testing.assert_array_equal(drawn[::scale, ::scale], loaded)
+
+
+def test_names_of_many_classes_do_not_overlap(worked, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda figure, *_, **__: drawn.append(figure)
+    )
+    categories = [dict(id=number, name=f'class {number}') for number in range(300)]
+    found = split_statistics(worked._replace(categories=categories))
+    plot_statistics(found, 'many', tmp_path / 'many.png')
+    (figure,) = drawn
+    FigureCanvasAgg(figure).draw()
+    labels = figure.axes[2].get_yticklabels()
+    # Those with objects come first.
+    assert [label.get_text() for label in labels[:2]] == ['class 1', 'class 2']
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(above.y0 > below.y1 for above, below in pairwise(boxes))
+    assert '300' in figure.axes[2].get_xlabel()
 
 
 def test_command_line_of_a_clean_set(splits, tool):

@@ -8,6 +8,7 @@ from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmyolo.registry import DATASETS
+from PIL import ExifTags, Image
 
 from sarl.datasets import AITODDataset, TinyCocoDataset
 from sarl.datasets.coco_file import StrictCOCO
@@ -138,6 +139,20 @@ def test_two_pixel_objects_survive_the_training_pipeline(
             lambda c: c['annotations'][0].update(bbox=[500, 500, 8, 3]),
             'leaves the image',
         ),
+        (
+            lambda c: c['annotations'][0].update(iscrowd='0'),
+            "annotation 1 has the iscrowd '0', which is not 0 or 1",
+        ),
+        (lambda c: c['annotations'][0].update(ignore='0'), "has the ignore '0'"),
+        (lambda c: c['annotations'][0].update(iscrowd=2), 'has the iscrowd 2'),
+        (
+            lambda c: c['categories'][0].update(id='1'),
+            'ids of categories are numbers and some text',
+        ),
+        (
+            lambda c: c['images'][1].update(file_name='./train_1.jpg'),
+            r'listed as two images, first train_1\.jpg',
+        ),
         (lambda c: c['images'][0].update(width=0), '0 x 96 px'),
         (
             lambda c: c['images'][0].update(width='10'),
@@ -215,6 +230,43 @@ def test_truncated_images_are_found(coco_folder):
     with pytest.raises(InputError, match=r'train_3\.jpg: the image is truncated'):
         dataset(coco_folder)
     assert len(dataset(coco_folder, check_images=False)) == 6
+
+
+def test_images_have_the_size_that_training_loads(coco_folder, edit):
+    """Labels of 48 x 96 px, drawn on an image that EXIF turns to 96 x 48."""
+    path = coco_folder / 'images/train_1.jpg'
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new('RGB', (48, 96)).save(path, exif=exif)
+
+    def list_size(width, height):
+        def change(content):
+            content['images'][0].update(width=width, height=height)
+            for row in content['annotations']:
+                row['bbox'] = [1, 1, 8, 8]
+
+        edit(annotations(coco_folder), change)
+
+    list_size(48, 96)
+    turned = r'train_1\.jpg: training loads 96 x 48 px, turned .* 6, .* lists 48 x 96'
+    with pytest.raises(InputError, match=turned):
+        dataset(coco_folder)
+    list_size(96, 48)
+    assert len(dataset(coco_folder)) == 6
+    list_size(200, 48)
+    with pytest.raises(InputError, match=r'96 x 48 px, .*train\.json lists 200 x 48'):
+        dataset(coco_folder)
+
+
+@pytest.mark.parametrize('yes', [1, True, 1.0])
+def test_flags_of_annotations(coco_folder, edit, yes):
+    def flag(content):
+        first, second, third = content['annotations'][:3]
+        first['iscrowd'], second['iscrowd'], third['iscrowd'] = yes, False, None
+
+    edit(annotations(coco_folder), flag)
+    coco = StrictCOCO(annotations(coco_folder))
+    assert [coco.anns[number]['iscrowd'] for number in (1, 2, 3)] == [1, 0, 0]
 
 
 def test_truncated_pngs_are_found_and_trailing_bytes_are_not_blamed(coco_folder, edit):

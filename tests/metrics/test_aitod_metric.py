@@ -166,7 +166,7 @@ def test_bad_arguments(tmp_path, kwargs, message):
 
 def test_ground_truth_without_annotations(tmp_path):
     truth, _ = random_case(0)
-    with pytest.raises(InputError, match=r'truth\.json has no annotations'):
+    with pytest.raises(InputError, match=r'no annotations.* in a config, format_only'):
         score(tmp_path, truth | dict(annotations=[]), [])
 
 

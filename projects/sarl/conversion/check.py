@@ -15,9 +15,9 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
-from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, read_json
+from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, is_flag, read_json
 from ..errors import InputError
-from ..images import SUFFIXES, image_problem, image_size
+from ..images import SUFFIXES, Header, image_header, training_problem
 from .statistics import Split, split_statistics, statistics_table
 from .workers import map_in_order
 
@@ -43,7 +43,7 @@ ERRORS = {
     'unknown-category': 'annotations of categories that are not listed',
     'categories-differ': 'categories that differ between splits',
     'missing-image': 'missing images',
-    'broken-image': 'truncated or broken images',
+    'broken-image': 'images that are truncated, broken or not decoded by OpenCV',
     'image-size': 'images of another size than listed',
     'box-form': 'boxes that are not four finite numbers',
     'box-empty': 'boxes of zero or negative size',
@@ -54,6 +54,8 @@ ERRORS = {
 }
 WARNINGS = {
     'category-unused': 'categories without objects',
+    'turned-image': 'images that EXIF turns; training loads and labels them turned',
+    'deep-image': 'images of more than 8 bits; training keeps the upper 8',
     'unlisted-image': 'images on disk that no split lists',
     'resource-fork': 'hidden resource forks beside the images; delete them',
     'area': f'areas that differ from w * h by more than a factor of {AREA_FACTOR}, '
@@ -228,7 +230,7 @@ class _File(NamedTuple):
 
 
 class _Look(NamedTuple):
-    size: tuple[int, int] | None = None
+    header: Header | None = None
     problem: str | None = None
     digest: str | None = None
 
@@ -395,7 +397,11 @@ def _boxed(
         if category is None and 'category_id' in row:
             detail = f'has the category_id {reprlib.repr(category_id)}'
             found.add('unknown-category', path, item, detail)
-        if 'bbox' not in row:
+        flags = [flag for flag in ('iscrowd', 'ignore') if not is_flag(row.get(flag))]
+        for flag in flags:
+            detail = f'has the {flag} {reprlib.repr(row[flag])}'
+            found.add('value', path, item, detail)
+        if flags or 'bbox' not in row:
             continue
         kinds = list(_box_kinds(row, image))
         same = None
@@ -470,15 +476,15 @@ def _look_at_all(files: list[_File], workers: int) -> dict[str, _Look | None]:
 
 
 def _look(path: str) -> _Look | None:
-    """Size, wholeness and content of an image; None if it does not exist."""
+    """Header, wholeness and content of an image; None if it does not exist."""
     file = Path(path)
     # Decoders meet broken files with errors of any kind.
     try:
         if not file.is_file():
             return None
-        size, problem = image_size(file), image_problem(file)
+        header, problem = image_header(file), training_problem(file)
         if problem is None:
-            return _Look(size, None, hashlib.sha256(file.read_bytes()).hexdigest())
+            return _Look(header, None, hashlib.sha256(file.read_bytes()).hexdigest())
     except InputError:
         problem = 'not a readable image'
     except Exception as error:
@@ -498,10 +504,20 @@ def _check_images(
             found.add(
                 'broken-image', file.path, item, f'cannot be used: {look.problem}'
             )
-        elif _has_size(image) and look.size != (image['width'], image['height']):
-            listed = f'{image["width"]} x {image["height"]}'
-            detail = '{} x {} px, listed as '.format(*look.size) + listed
-            found.add('image-size', file.path, item, f'has {detail}')
+        else:
+            for kind, detail in _header_kinds(look.header, image):
+                found.add(kind, file.path, item, detail)
+
+
+def _header_kinds(header: Header, image: dict) -> Iterator[tuple[str, str]]:
+    if _has_size(image) and header.size != (image['width'], image['height']):
+        listed = f'{image["width"]} x {image["height"]}'
+        loaded = '{} x {}'.format(*header.size)
+        yield 'image-size', f'has {loaded} px, listed as {listed}'
+    if header.orientation != 1:
+        yield 'turned-image', f'has the EXIF orientation {header.orientation}'
+    if header.bits > 8:
+        yield 'deep-image', f'has {header.bits} bits a channel'
 
 
 def _find_unlisted(files: list[_File], found: _Findings) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import mmcv
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..files import write_whole
-from ..images import read_image
 from ..markdown import markdown_table
 
 BINS = ('very tiny', 'tiny', 'small', 'medium')
@@ -35,6 +35,8 @@ PERCENTILES = {
 SIZE_EDGES = 2 ** np.arange(0, 10.25, 0.25)
 # Cells along a side of the grid that centres are counted in.
 GRID = 16
+# More names would be too small to read in the figure.
+SHOWN_CLASSES = 30
 # Small images are drawn enlarged, up to this length of the longer side (px).
 DRAWN_SIDE = 1600
 
@@ -171,15 +173,7 @@ def plot_statistics(statistics: dict, title: str, path: Path) -> None:
     )
     crowding.set(xlabel='objects an image', ylabel='images')
 
-    names = [row['name'] for row in statistics['classes']]
-    counts = [row['count'] for row in statistics['classes']]
-    classes.barh(range(len(names)), counts)
-    classes.set_yticks(
-        range(len(names)), names, fontsize=min(10, 160 / (len(names) or 1))
-    )
-    classes.invert_yaxis()
-    classes.set(xlabel='objects')
-
+    _plot_classes(classes, statistics['classes'])
     picture = centres.imshow(
         statistics['centre']['grid'], extent=(0, 1, 1, 0), aspect='auto', cmap='viridis'
     )
@@ -217,7 +211,8 @@ def draw_images(split: Split, folder: Path, count: int, out: Path) -> list[Path]
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for image in chosen:
-        pixels = read_image(folder / image['file_name'])
+        # As training loads it: turned by EXIF, 16 bits cut to the upper 8.
+        pixels = mmcv.imread(folder / image['file_name'])
         scale = max(1, DRAWN_SIDE // max(pixels.shape[:2]))
         pixels = cv2.resize(
             pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST
@@ -309,6 +304,19 @@ def _plot_sizes(axes, size: dict) -> None:
     axes.set_ylim(0, max(*counts, 1) * 1.3)
     axes.xaxis.set_major_formatter('{x:g}')
     axes.set(xlabel='size sqrt(w h), px', ylabel='objects')
+
+
+def _plot_classes(axes, classes: list[dict]) -> None:
+    label = 'objects'
+    if len(classes) > SHOWN_CLASSES:
+        label = f'objects, {SHOWN_CLASSES} most frequent of {len(classes)} classes'
+        classes = sorted(classes, key=lambda row: -row['count'])[:SHOWN_CLASSES]
+    rows = range(len(classes))
+    axes.barh(rows, [row['count'] for row in classes])
+    size = min(10, 160 / (len(classes) or 1))
+    axes.set_yticks(rows, [row['name'] for row in classes], fontsize=size)
+    axes.invert_yaxis()
+    axes.set(xlabel=label)
 
 
 def _colours(count: int) -> list[tuple[int, ...]]:

@@ -10,6 +10,8 @@ import io
 import json
 import logging
 import math
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +21,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
 from ..errors import InputError
-from ..images import image_problem
+from ..images import image_header, training_problem
 
 # Labelling tools round to whole pixels: a box may stick out by this much (px).
 OUTSIDE_TOLERANCE = 1.0
@@ -92,28 +94,44 @@ class StrictCOCO(COCO):
         return [ids[name] for name in cat_names]
 
     def check_images(self, folder: str | Path) -> None:
-        """Make sure that every image is there and whole, without decoding it.
+        """Make sure that every image is there, whole and of the size listed.
+
+        JPEG and PNG files are not decoded.
 
         Args:
             folder (str | Path): The folder that `file_name` is relative to.
 
         Raises:
-            InputError: If an image is missing or truncated.
+            InputError: If an image is missing, truncated, of another size when training
+                loads it, or not one that training loads.
         """
-        paths = [Path(folder) / image['file_name'] for image in self.imgs.values()]
-        missing = [path for path in paths if not path.is_file()]
+        images = {Path(folder) / row['file_name']: row for row in self.imgs.values()}
+        missing = [path for path in images if not path.is_file()]
         if missing:
             raise InputError(
-                f'{len(missing)} of {len(paths)} images of {self.path} are missing, '
+                f'{len(missing)} of {len(images)} images of {self.path} are missing, '
                 f'first {missing[0]}. Set data_prefix=dict(img=...) to the folder that '
                 f'file_name is relative to, or complete the download.'
             )
-        for path in paths:
-            problem = image_problem(path)
+        for path, image in images.items():
+            problem = training_problem(path)
             if problem:
                 raise InputError(
                     f'{path}: {problem}. Download or export this image again, or '
                     f'take it out of {self.path}.'
+                )
+            header = image_header(path)
+            listed = image.get('width'), image.get('height')
+            if None not in listed and header.size != listed:
+                turned = (
+                    f', turned by its EXIF orientation {header.orientation}'
+                    if header.orientation != 1
+                    else ''
+                )
+                raise InputError(
+                    f'{path}: training loads {header.size[0]} x {header.size[1]} px'
+                    f'{turned}, but {self.path} lists {listed[0]} x {listed[1]}. Label '
+                    f'this image as it is loaded, or save it as it was labelled.'
                 )
 
 
@@ -163,6 +181,11 @@ def is_number(value: object) -> bool:
 def is_box(value: object) -> bool:
     """Tell whether a value from a JSON file is a list of four numbers."""
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
+
+
+def is_flag(value: object) -> bool:
+    """Tell whether a value from a JSON file is 0, 1, true or false, or null."""
+    return value is None or (isinstance(value, int | float) and value in (0, 1))
 
 
 def _is_text(value: object) -> bool:
@@ -222,15 +245,26 @@ def _check_tables(data: dict, path: Path, sizes_needed: bool) -> None:
             seen.add(row['id'])
     if not data['images']:
         raise InputError(f'{path} lists no images. Export it again, in full.')
-    if len({type(image['id']) for image in data['images']}) > 1:
-        raise InputError(
-            f'{path}: some ids of images are numbers and some text. Number them anew.'
-        )
+    for table in ('images', 'categories'):
+        if len({type(row['id']) for row in data[table]}) > 1:
+            raise InputError(
+                f'{path}: some ids of {table} are numbers and some text. Number them '
+                f'anew.'
+            )
     names = [category['name'] for category in data['categories']]
     if len(set(names)) < len(names):
         raise InputError(
             f'{path}: two categories have the same name: {names}. Rename or join them.'
         )
+    if sizes_needed:
+        names = [os.path.normpath(image['file_name']) for image in data['images']]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise InputError(
+                f'{path}: {len(twice)} files are listed as two images, first '
+                f'{twice[0]}: objects of one would be background in the other. Join '
+                f'their annotations.'
+            )
     for image in data['images']:
         width, height = image.get('width', 1), image.get('height', 1)
         if not (width > 0 and height > 0):
@@ -256,6 +290,12 @@ def _checked_annotations(data: dict, path: Path, bad_boxes: str) -> Iterator[dic
                 f'{item} has category {category_id!r}, which the file does not list.'
             )
         image = images[image_id]
+        for flag in ('iscrowd', 'ignore'):
+            if not is_flag(annotation.get(flag)):
+                raise InputError(
+                    f'{item} has the {flag} {annotation[flag]!r}, which is not 0 or 1. '
+                    f'Correct the file.'
+                )
         problem = _box_problem(annotation, image)
         if problem is not None:
             if bad_boxes not in problem.mends:

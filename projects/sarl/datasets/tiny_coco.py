@@ -23,7 +23,8 @@ class TinyCocoDataset(YOLOv5CocoDataset):
             it the classes are those of the file, in order of their ids.
         bad_boxes (str): What to do with boxes without area or outside their image:
             'error' or 'clip', see `StrictCOCO`.
-        check_images (bool): Make sure that every image is there and whole.
+        check_images (bool): Make sure that every image is there, whole and of the size
+            listed.
         **kwargs: Those of MMYOLO's `YOLOv5CocoDataset`.
 
     Raises:

@@ -55,7 +55,8 @@ class DetectionMetric(BaseMetric):
         if not (self.coco.anns or format_only):
             raise InputError(
                 f'{ann_file} has no annotations: there is nothing to score against. '
-                f'Set format_only=True to only write the detections.'
+                f'Name a file with annotations; in a config, format_only=True only '
+                f'writes the detections.'
             )
         self.image_ids = sorted(self.coco.imgs)
         self.classwise = classwise
