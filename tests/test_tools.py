@@ -110,6 +110,87 @@ def test_train_resume_and_test(config, tool, tmp_path):
     assert isinstance(json.loads(Path(f'{prefix}.bbox.json').read_text()), list)
 
 
+def found_by_name(prefix, annotations):
+    """Detections in COCO's format, with names in place of the file's category ids."""
+    categories = json.loads(annotations.read_text())['categories']
+    names = {category['id']: category['name'] for category in categories}
+    return [
+        row | dict(category_id=names[row['category_id']])
+        for row in json.loads(Path(f'{prefix}.bbox.json').read_text())
+    ]
+
+
+def test_classes_of_the_training_hold_in_validation_and_test(
+    config, edit, warm_tool, tmp_path
+):
+    """A file may number and order its categories as it likes."""
+    with config.open('a') as file:
+        file.write("data.pop('metainfo')\n")
+    val, plain = (config.parent / f'annotations/{n}.json' for n in ('val', 'plain'))
+    plain.write_text(val.read_text())
+    on_plain = config.with_name('plain.py')
+    on_plain.write_text(f"""{config.read_text()}
+plain = dict(data, ann_file='annotations/plain.json')
+test_dataloader = dict(val_dataloader, dataset=plain)
+test_evaluator = dict(ann_file=data_root + 'annotations/plain.json')
+""")
+
+    def renumber(content):
+        for row in content['annotations']:
+            row['category_id'] = {1: 5, 2: 3}[row['category_id']]
+        content['categories'] = [dict(id=3, name='car'), dict(id=5, name='boat')]
+
+    edit(val, renumber)
+    checkpoint = tmp_path / 'run/epoch_1.pth'
+    runs = (
+        (val, 'val_evaluator', ('train.py', config)),
+        (val, 'test_evaluator', ('test.py', config, checkpoint)),
+        (plain, 'test_evaluator', ('test.py', on_plain, checkpoint)),
+    )
+    found = []
+    for annotations, evaluator, arguments in runs:
+        result = warm_tool(
+            *(*arguments, '--work-dir', tmp_path / 'run'),
+            *('--cfg-options', f'{evaluator}.outfile_prefix=found'),
+        )
+        assert result.returncode == 0, result.stderr
+        found.append(found_by_name(tmp_path / 'found', annotations))
+    assert {row['category_id'] for row in found[0]} == {'boat', 'car'}
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    ('option', 'mention'),
+    [
+        (
+            'val_dataloader.dataset.metainfo.classes=(car,boat)',
+            r"validation data .*\('car', 'boat'\), .*\('boat', 'car'\)",
+        ),
+        (
+            'model.bbox_head.head_module.num_classes=1',
+            r"2 classes, \('boat', 'car'\), .*bbox_head\.head_module\.num_classes=1",
+        ),
+    ],
+)
+def test_classes_that_differ_stop_a_training(
+    config, warm_tool, tmp_path, option, mention
+):
+    result = warm_tool(
+        *('train.py', config, '--work-dir', tmp_path / 'run'),
+        *('--cfg-options', option),
+    )
+    assert_one_clear_error(result, mention)
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_classes_that_differ_stop_a_test(config, warm_tool, tmp_path):
+    path = tmp_path / 'other.pth'
+    meta = dict(dataset_meta=dict(classes=('car', 'boat')))
+    torch.save(dict(state_dict={}, meta=meta), path)
+    result = warm_tool('test.py', config, path, '--work-dir', tmp_path / 'run')
+    assert_one_clear_error(result, r"test data .*\('boat', 'car'\), .*'car', 'boat'")
+
+
 def test_adaptive_reference_is_saved_and_resumed(config, warm_tool, tmp_path):
     with config.open('a') as file:
         file.write("""

@@ -52,11 +52,14 @@ def allow_safe_types() -> None:
 allow_safe_types()
 
 
-def check_checkpoint(path: str) -> None:
+def check_checkpoint(path: str) -> dict:
     """Make sure that a checkpoint can be loaded safely.
 
     Args:
         path (str): The file.
+
+    Returns:
+        dict: What it holds, tensors without their values.
 
     Raises:
         InputError: If it is missing, broken, none, or holds an object of a type that is
@@ -70,7 +73,7 @@ def check_checkpoint(path: str) -> None:
                     f'{path} is no checkpoint: it is empty, or a web page or Git LFS '
                     f'pointer stands in its place. Download it again.'
                 )
-        torch.load(path, map_location='meta', weights_only=True)
+        return torch.load(path, map_location='meta', weights_only=True)
     except FileNotFoundError:
         raise InputError(f'checkpoint {path} does not exist.') from None
     except pickle.UnpicklingError as error:

@@ -17,7 +17,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from .. import heads
 from ..errors import InputError
-from . import distributed
+from . import classes, distributed
 from .checkpoint import check_checkpoint
 from .pretrained import check_pretrained
 
@@ -226,8 +226,9 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
         Runner: After the training.
 
     Raises:
-        InputError: If weights that the training starts from cannot be had, or if the
-            head does not let SAL know the sizes of objects.
+        InputError: If weights that the training starts from cannot be had, if the
+            head does not let SAL know the sizes of objects, or if the classes of
+            detector, training and validation data differ.
     """
     if resume == 'auto':
         resume = find_latest_checkpoint(cfg.work_dir)
@@ -237,6 +238,7 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
     check_sal(cfg)
     check_visualizer(cfg)
     runner = distributed.PortableRunner.from_cfg(cfg)
+    classes.follow_training(runner)
     runner.train()
     distributed.leave(wait=True)
     return runner
@@ -251,11 +253,17 @@ def test(cfg: Config, checkpoint: str) -> dict[str, float]:
 
     Returns:
         dict[str, float]: The metrics.
+
+    Raises:
+        InputError: If the checkpoint cannot be had, or if the classes of checkpoint,
+            detector and test data differ.
     """
-    check_checkpoint(checkpoint)
+    content = check_checkpoint(checkpoint)
     check_visualizer(cfg)
     cfg.load_from = checkpoint
-    metrics = distributed.PortableRunner.from_cfg(cfg).test()
+    runner = distributed.PortableRunner.from_cfg(cfg)
+    classes.follow_checkpoint(runner, content)
+    metrics = runner.test()
     distributed.leave(wait=True)
     return metrics
 
