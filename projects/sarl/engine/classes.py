@@ -4,6 +4,9 @@ Without `metainfo`, a data set takes its classes from its own annotation file. L
 are places in that list, so training, validation and test have to share one.
 """
 
+import reprlib
+
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -78,8 +81,10 @@ def check_num_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
     Raises:
         InputError: If a head has another number of classes.
     """
-    # GLIP and Grounding DINO: a number of tokens, whatever the classes.
-    if hasattr(model, 'language_model'):
+    if is_model_wrapper(model):
+        model = model.module
+    # GLIP and Grounding DINO count tokens, Panoptic FPN only the things of its classes.
+    if hasattr(model, 'language_model') or hasattr(model, 'semantic_head'):
         return
     others = {
         name: module.num_classes
@@ -94,9 +99,9 @@ def check_num_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
     if others:
         found = ', '.join(f'{name}.num_classes={n}' for name, n in others.items())
         raise InputError(
-            f'the data have {len(classes)} classes, {classes}, but the detector has '
-            f'{found}. Set num_classes={len(classes)} wherever the config of the model '
-            f'sets it.'
+            f'the data have {len(classes)} classes, {reprlib.repr(classes)}, but the '
+            f'detector has {found}. Set num_classes={len(classes)} wherever the config '
+            f'of the model sets it.'
         )
 
 
