@@ -56,6 +56,38 @@ def test_sal_in_a_head_that_hides_sizes(kind):
         launch.check_sal(cfg)
 
 
+@pytest.mark.parametrize(
+    ('evaluator', 'best', 'rule'),
+    [
+        ('AITODMetric', 'auto', ['greater']),
+        ('mmdet.VisDroneMetric', 'visdrone/coco_AP_vt', ['greater']),
+        ('AITODMetric', ['mine/AP_50/car', 'mine/oLRP_FP'], ['greater', 'less']),
+        # Their names tell MMEngine.
+        ('CocoMetric', 'auto', None),
+        ('CocoMetric', 'coco/bbox_mAP', None),
+        ('AITODMetric', None, None),
+    ],
+)
+def test_which_way_a_score_is_better(evaluator, best, rule):
+    checkpoint = dict(save_best=best)
+    cfg = config(
+        default_hooks=dict(checkpoint=checkpoint),
+        val_evaluator=[dict(type=evaluator), dict(type='CocoMetric')],
+    )
+    launch.set_rule_of_best(cfg)
+    assert cfg.default_hooks.checkpoint.get('rule') == rule
+
+
+def test_a_rule_of_ones_own_is_kept():
+    checkpoint = dict(save_best='auto', rule='less')
+    cfg = config(
+        default_hooks=dict(checkpoint=checkpoint),
+        val_evaluator=dict(type='AITODMetric'),
+    )
+    launch.set_rule_of_best(cfg)
+    assert cfg.default_hooks.checkpoint.rule == 'less'
+
+
 def test_an_error_is_said_once_and_not_by_all(monkeypatch, capsys):
     def fail():
         raise InputError('no such data')

@@ -15,7 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from .. import heads
+from .. import heads, metrics
 from ..errors import InputError
 from . import classes, distributed
 from .checkpoint import check_checkpoint
@@ -25,6 +25,8 @@ from .pretrained import check_pretrained
 PATIENCE = 5
 # Heads of MMYOLO, and ours made from them, whose losses grow with the batch.
 LOSS_BY_BATCH = re.compile(r'YOLOv[578]\w*Head$')
+# With whatever prefix a metric is given.
+OUR_SCORE = re.compile(r'\w+/(coco_)?(AP|AR|oLRP)')
 
 
 def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -213,6 +215,27 @@ def check_sal(cfg: Config) -> None:
         )
 
 
+def set_rule_of_best(cfg: Config) -> None:
+    """Tell which way our scores are better, where the best checkpoint is to be kept.
+
+    MMEngine infers it from a score's name, and does not know these names.
+
+    Args:
+        cfg (Config): Changed in place.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    best = hook.get('save_best')
+    if not best or hook.get('rule'):
+        return
+    scores = best if isinstance(best, list) else [best]
+    evaluators = cfg.get('val_evaluator') or {}
+    first = evaluators[0] if isinstance(evaluators, list) else evaluators
+    # What 'auto' stands for is the first score: an AP of the first evaluator.
+    ours = str(first.get('type')).rpartition('.')[-1] in metrics.__all__
+    if all(OUR_SCORE.match(score) or (score == 'auto' and ours) for score in scores):
+        hook.rule = ['less' if 'oLRP' in score else 'greater' for score in scores]
+
+
 def train(cfg: Config, resume: str | None = None, download: bool = False) -> Runner:
     """Train as the config says.
 
@@ -237,6 +260,7 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
     check_pretrained(cfg, download)
     check_sal(cfg)
     check_visualizer(cfg)
+    set_rule_of_best(cfg)
     runner = distributed.PortableRunner.from_cfg(cfg)
     classes.follow_training(runner)
     runner.train()
