@@ -1,5 +1,7 @@
 import pytest
+from conftest import ROOT
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from sarl.engine import launch
 from sarl.errors import InputError
@@ -54,6 +56,17 @@ def test_sal_in_a_head_that_hides_sizes(kind):
     cfg.model.bbox_head = dict(type='mmdet.TOODHead', loss_bbox=dict(type='SAL'))
     with pytest.raises(InputError, match='TOODHead divides .* another head'):
         launch.check_sal(cfg)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_workers_are_kept_where_there_are_some(tmp_path, workers):
+    options = {'train_dataloader.num_workers': workers, 'val_dataloader': None}
+    path = ROOT / 'configs/yolov5/yolov5_n-v61_8xb16-100e_aitod.py'
+    cfg = launch.load_config(str(path), str(tmp_path), options)
+    kept = dict(persistent_workers=cfg.train_dataloader.persistent_workers)
+    # torch refuses what does not go together.
+    assert DataLoader([0], num_workers=workers, **kept).persistent_workers == workers
+    assert cfg.test_dataloader.persistent_workers
 
 
 @pytest.mark.parametrize(

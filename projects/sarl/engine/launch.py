@@ -74,6 +74,11 @@ def load_config(
     cfg = Config.fromfile(path)
     cfg.launcher = launcher
     cfg.merge_from_dict(cfg_options or {})
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader') or {}
+        if loader.get('num_workers') == 0:
+            # torch refuses to keep workers that are none.
+            loader.persistent_workers = False
     cfg.work_dir = str(
         work_dir or cfg.get('work_dir') or Path('work_dirs', Path(path).stem)
     )
