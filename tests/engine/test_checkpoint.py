@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from sarl.engine.checkpoint import check_checkpoint
+from sarl.engine.checkpoint import check_checkpoint, latest_checkpoint
 from sarl.errors import InputError
 
 
@@ -110,3 +110,18 @@ def test_no_checkpoint(tmp_path, content):
         InputError, match=r'^\S*checkpoint\.pth is no checkpoint.*again'
     ):
         check_checkpoint(str(path))
+
+
+def test_the_latest_of_a_folder_that_was_copied(tmp_path):
+    first, copy, elsewhere = (tmp_path / name for name in ('first', 'copy', 'else'))
+    for folder in (first, copy, elsewhere):
+        folder.mkdir()
+    assert latest_checkpoint(first) is None
+    noted = first / 'epoch_2.pth'
+    for folder in (first, copy, elsewhere):
+        (folder / 'last_checkpoint').write_text(str(noted))
+    for folder in (first, copy):
+        (folder / noted.name).touch()
+        assert latest_checkpoint(folder) == str(folder / noted.name)
+    # Where CheckpointHook's out_dir is another folder.
+    assert latest_checkpoint(elsewhere) == str(noted)

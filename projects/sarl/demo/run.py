@@ -9,7 +9,6 @@ import torch
 from mmdet.apis import init_detector
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import find_latest_checkpoint
 from mmyolo.registry import DATASETS
 from prettytable import PrettyTable
 
@@ -18,6 +17,7 @@ from ..console import console_to
 from ..datasets.coco_file import StrictCOCO
 from ..datasets.scenes import make_scenes
 from ..engine import launch
+from ..engine.checkpoint import latest_checkpoint
 from ..errors import InputError
 from ..files import write_json, write_whole
 from ..markdown import markdown_table
@@ -148,7 +148,7 @@ def _train_and_score(name: str, cfg: Config) -> dict[str, float]:
     cfg.test_evaluator.outfile_prefix = str(folder / 'detections')
     launch.train(cfg, resume='auto')
     cfg.resume = False
-    scores = launch.test(cfg, find_latest_checkpoint(folder))
+    scores = launch.test(cfg, latest_checkpoint(folder))
     write_json(scores_file, scores, indent=2)
     return scores
 
@@ -159,7 +159,7 @@ def _results(
     """Add costs to the scores, and say what all of them depend on."""
     plain = next(iter(cfgs.values()))
     models = [
-        init_detector(cfg, find_latest_checkpoint(cfg.work_dir), device=get_device())
+        init_detector(cfg, latest_checkpoint(cfg.work_dir), device=get_device())
         for cfg in cfgs.values()
     ]
     images = DATASETS.build(plain.test_dataloader.dataset)

@@ -8,10 +8,12 @@ here. A checkpoint with any other object in it is refused.
 import pickle
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
 
@@ -50,6 +52,23 @@ def allow_safe_types() -> None:
 
 
 allow_safe_types()
+
+
+def latest_checkpoint(work_dir: str | Path) -> str | None:
+    """Find the checkpoint that a training wrote last, also where its folder was moved.
+
+    MMEngine notes the whole path of the file, whichever folder it was written in.
+
+    Args:
+        work_dir (str | Path): The work directory.
+
+    Returns:
+        str | None: The file, as noted if the folder has none of that name; None if
+        nothing is noted.
+    """
+    noted = find_latest_checkpoint(str(work_dir))
+    here = noted and Path(work_dir, Path(noted).name)
+    return str(here) if here and here.is_file() else noted
 
 
 def check_checkpoint(path: str) -> dict:

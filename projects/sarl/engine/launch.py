@@ -13,12 +13,12 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from .. import heads, metrics
 from ..errors import InputError
 from . import classes, distributed
-from .checkpoint import check_checkpoint
+from .checkpoint import check_checkpoint, latest_checkpoint
 from .pretrained import check_pretrained
 
 # Seconds that the first process of a run has to report what the others also found.
@@ -259,7 +259,7 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
             detector, training and validation data differ.
     """
     if resume == 'auto':
-        resume = find_latest_checkpoint(cfg.work_dir)
+        resume = latest_checkpoint(cfg.work_dir)
     if resume:
         cfg.resume, cfg.load_from = True, resume
     check_pretrained(cfg, download)
