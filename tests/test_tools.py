@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,8 +15,7 @@ import pytest
 import torch
 from conftest import ROOT, write_coco
 
-# It lets torch load MMEngine's checkpoints.
-import sarl  # noqa: F401
+from sarl.engine import launch
 
 SCENES = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
 
@@ -402,6 +402,26 @@ def test_missing_config_and_checkpoints(config, warm_tool, tmp_path):
         'train.py', config, '--resume', '--work-dir', tmp_path / 'new', *load_from
     )
     assert_one_clear_error(result, 'checkpoint none.pth does not exist')
+
+
+@pytest.mark.parametrize('others', [None, [], [dict(type='CocoMetric')]])
+def test_one_of_several_evaluators_keeps_the_detections(
+    config, tmp_path, monkeypatch, others
+):
+    seen = []
+    monkeypatch.setattr(launch, 'test', lambda cfg, checkpoint: seen.append(cfg))
+    if others is not None:
+        with config.open('a') as file:
+            file.write(f'test_evaluator = [val_evaluator, *{others}]')
+    prefix = str(tmp_path / 'found')
+    arguments = [str(config), 'none.pth', '--json-prefix', prefix]
+    monkeypatch.setattr(sys, 'argv', ['test.py', *arguments])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / 'tools/test.py'))['main']()
+    evaluators = seen[0].test_evaluator
+    first, *rest = [evaluators] if others is None else evaluators
+    assert first.outfile_prefix == prefix
+    assert rest == (others or [])
 
 
 def test_detections_that_cannot_be_kept(config, warm_tool, tmp_path):

@@ -12,7 +12,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where the log goes')
     parser.add_argument(
         '--json-prefix',
-        help='keep the detections as {prefix}.bbox.json, in COCO result format',
+        help='keep the detections as {prefix}.bbox.json, in COCO result format; the '
+        'first of several evaluators writes them',
     )
     return launch.parse_args(parser)
 
@@ -24,7 +25,9 @@ def main() -> None:
     )
     if args.json_prefix:
         launch.check_output_file(f'{args.json_prefix}.bbox.json', '--json-prefix')
-        cfg.test_evaluator.outfile_prefix = args.json_prefix
+        evaluators = cfg.test_evaluator
+        first = evaluators[0] if isinstance(evaluators, list) else evaluators
+        first.outfile_prefix = args.json_prefix
     launch.test(cfg, args.checkpoint)
 
 
