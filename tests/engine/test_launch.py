@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 from conftest import ROOT
 from mmengine.config import Config
@@ -56,6 +58,24 @@ def test_sal_in_a_head_that_hides_sizes(kind):
     cfg.model.bbox_head = dict(type='mmdet.TOODHead', loss_bbox=dict(type='SAL'))
     with pytest.raises(InputError, match='TOODHead divides .* another head'):
         launch.check_sal(cfg)
+
+
+SIZED = [
+    (dict(type='Mosaic', img_scale=(100, 64)), r'100 x 64 px.*img_scale=\(128, 64\)'),
+    (dict(type='mmdet.Pad', size=(64, 80)), r'64 x 80 px.*img_scale=\(64, 96\)'),
+    (dict(type='Mosaic', img_scale=(64, 96)), None),
+    (dict(type='mmdet.Pad', size_divisor=32), None),
+]
+
+
+@pytest.mark.parametrize(('step', 'said'), SIZED)
+def test_images_that_do_not_fit_the_strides(step, said):
+    pipeline = [dict(type='LoadImageFromFile'), step]
+    cfg = config(train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    launch.check_input_size(cfg)
+    cfg.model.type = 'YOLODetector'
+    with pytest.raises(InputError, match=said) if said else nullcontext():
+        launch.check_input_size(cfg)
 
 
 @pytest.mark.parametrize('workers', [0, 1])

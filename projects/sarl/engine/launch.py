@@ -220,6 +220,35 @@ def check_sal(cfg: Config) -> None:
         )
 
 
+def check_input_size(cfg: Config) -> None:
+    """Make sure that the levels of a YOLO detector fit, each twice the next one.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        InputError: If it is trained on images whose sides are no multiples of its
+            largest stride.
+    """
+    if str(cfg.model.get('type')).rpartition('.')[-1] != 'YOLODetector':
+        return
+    module = (cfg.model.get('bbox_head') or {}).get('head_module') or {}
+    stride = max(module.get('featmap_strides') or [32])
+    if (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor') == stride:
+        return
+    for step in cfg.train_dataloader.dataset.get('pipeline') or []:
+        kind = str(step.get('type')).rpartition('.')[-1]
+        size = step.get(dict(Mosaic='img_scale', Pad='size').get(kind))
+        if size and any(side % stride for side in size):
+            width, height = size
+            fit = tuple(-(-side // stride) * stride for side in size)
+            raise InputError(
+                f'{kind} in the pipeline of train_dataloader makes images of {width} x '
+                f'{height} px, but {stride} px, the largest stride of the detector, '
+                f'must divide both sides. Set img_scale={fit}, for example.'
+            )
+
+
 def set_rule_of_best(cfg: Config) -> None:
     """Tell which way our scores are better, where the best checkpoint is to be kept.
 
@@ -255,8 +284,9 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
 
     Raises:
         InputError: If weights that the training starts from cannot be had, if the
-            head does not let SAL know the sizes of objects, or if the classes of
-            detector, training and validation data differ.
+            images do not fit the detector's strides, if the head does not let SAL
+            know the sizes of objects, or if the classes of detector, training and
+            validation data differ.
     """
     if resume == 'auto':
         resume = latest_checkpoint(cfg.work_dir)
@@ -264,6 +294,7 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
         cfg.resume, cfg.load_from = True, resume
     check_pretrained(cfg, download)
     check_sal(cfg)
+    check_input_size(cfg)
     check_visualizer(cfg)
     set_rule_of_best(cfg)
     runner = distributed.PortableRunner.from_cfg(cfg)
