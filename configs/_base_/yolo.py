@@ -4,12 +4,13 @@ _base_ = './datasets.py'
 
 custom_imports = dict(imports=['sarl'], allow_failed_imports=False)
 
-# Whole images at their own resolution, padded to a multiple of the largest stride.
+# Whole images at their own resolution, padded to a multiple of the largest stride: what
+# OpenCV reads is no larger than this scale.
 whole_images = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(
         type='LetterResize',
-        scale=(4096, 4096),
+        scale=(1048576, 1048576),
         allow_scale_up=False,
         use_mini_pad=True,
         pad_val=dict(img=114),

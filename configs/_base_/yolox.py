@@ -32,8 +32,8 @@ def on_data_set(data):
     switch, *other_hooks = _base_.custom_hooks
     resize = dict(
         type='YOLOXBatchSyncRandomResize',
-        # As far around the input's size as in the base.
-        random_size_range=(side - 160, side + 160),
+        # As far around the input's size as in the base, and no smaller than a stride.
+        random_size_range=(max(32, side - 160), side + 160),
         size_divisor=32,
         interval=_base_.batch_augments_interval,
     )

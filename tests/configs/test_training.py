@@ -13,10 +13,12 @@ import pytest
 import torch
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmyolo.datasets import yolov5_collate
+from mmyolo.registry import MODELS
 from steps import build, collate, sample
 from zoo import FAMILIES, PATHS, ROOT, as_text, load, stem
 
@@ -199,16 +201,21 @@ def random_crops(pipeline):
         yield from random_crops(step.get('pre_transform', []))
 
 
-@pytest.mark.parametrize('family', ['yolov5_s-v61', 'rtmdet_s', 'atss_r50_fpn'])
-def test_crops_of_a_wide_input_are_wide(family, tmp_path):
-    shutil.copytree(ROOT, tmp_path / 'configs')
-    table = tmp_path / 'configs/_base_/datasets.py'
+def with_input_size(family, size, folder):
+    """A family's config for AI-TOD with another row in the table of data sets."""
+    shutil.copytree(ROOT, folder / 'configs')
+    table = folder / 'configs/_base_/datasets.py'
     assert 'img_scale=(800, 800)' in table.read_text()
     table.write_text(
-        table.read_text().replace('img_scale=(800, 800)', 'img_scale=(96, 64)')
+        table.read_text().replace('img_scale=(800, 800)', f'img_scale={size}')
     )
     path = PATHS[stem(family, '', 'aitod')].relative_to(ROOT)
-    cfg = Config.fromfile(tmp_path / 'configs' / path)
+    return Config.fromfile(folder / 'configs' / path)
+
+
+@pytest.mark.parametrize('family', ['yolov5_s-v61', 'rtmdet_s', 'atss_r50_fpn'])
+def test_crops_of_a_wide_input_are_wide(family, tmp_path):
+    cfg = with_input_size(family, (96, 64), tmp_path)
     init_default_scope(cfg.default_scope)
     crops = list(random_crops(cfg.train_dataloader.dataset.pipeline))
     assert crops
@@ -216,6 +223,34 @@ def test_crops_of_a_wide_input_are_wide(family, tmp_path):
         image = np.zeros((200, 200, 3), np.uint8)
         crop = MMDET_TRANSFORMS.build(crop)
         assert crop(dict(img=image, img_shape=image.shape[:2]))['img_shape'] == (64, 96)
+
+
+def test_yolox_trains_at_small_sizes(tmp_path):
+    """The sizes between which it changes stay above 0."""
+    cfg = with_input_size('yolox_s', (128, 128), tmp_path)
+    (resize,) = cfg.model.data_preprocessor.batch_augments
+    init_default_scope('mmyolo')
+    resize = MODELS.build(dict(resize, interval=1))
+    MessageHub.get_current_instance().update_info('iter', 0)
+    sides = set()
+    for _ in range(100):
+        truth = dict(bboxes_labels=torch.zeros(0, 6))
+        images, _ = resize(torch.zeros(1, 3, 128, 128), truth)
+        sides.update(images.shape[2:])
+    assert sides == set(range(32, 289, 32))
+
+
+@pytest.mark.parametrize('family', ['yolov5_s-v61', 'yolox_s', 'atss_r50_fpn'])
+def test_whole_images_keep_their_resolution(family, tmp_path):
+    """However large they are; here wider than the 4096 px of many a limit."""
+    path = tmp_path / 'wide.png'
+    cv2.imwrite(str(path), np.zeros((40, 5472, 3), np.uint8))
+    cfg = load(stem(family, '', 'aitod'))
+    init_default_scope(cfg.default_scope)
+    steps = Compose(cfg.val_dataloader.dataset.pipeline)
+    packed = steps(dict(img_path=str(path), img_id=1))
+    assert packed['data_samples'].scale_factor == (1, 1)
+    assert packed['inputs'].shape[2] == 5472
 
 
 @pytest.mark.parametrize('family', ['yolov5_m-v61', 'yolox_s', 'atss_r50_fpn'])
