@@ -23,6 +23,7 @@ from steps import build, collate, sample
 from zoo import FAMILIES, PATHS, ROOT, as_text, load, stem
 
 from sarl.datasets import AITODDataset, VisDroneDataset
+from sarl.engine.launch import check_sal
 from sarl.files import write_json
 from sarl.losses import SAL
 from sarl.necks import SARL
@@ -41,7 +42,9 @@ def test_all_build():
     models = {as_text(load(name).model): name for name in PATHS}
     with torch.device('meta'):
         for name in models.values():
-            assert sum(p.numel() for p in build(load(name)).parameters()) > 1e6, name
+            model = build(load(name))
+            assert sum(p.numel() for p in model.parameters()) > 1e6, name
+            check_sal(model)
 
 
 ARCHITECTURES = [

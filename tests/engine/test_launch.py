@@ -1,8 +1,10 @@
 from contextlib import nullcontext
 
 import pytest
+import torch
 from conftest import ROOT
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, init_default_scope
 from torch.utils.data import DataLoader
 
 from sarl.engine import launch
@@ -42,22 +44,55 @@ def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
     assert ('counts it once more' in capsys.readouterr().err) == warned
 
 
-@pytest.mark.parametrize('kind', ['YOLOv5', 'mmyolo.YOLOv6', 'PPYOLOE'])
-def test_sal_in_a_head_that_hides_sizes(kind):
-    cfg = config(f'{kind}Head')
-    cfg.model.bbox_head.loss_bbox = dict(type='SAL', loss=dict(type='IoULoss'))
-    ours = f'SAL{kind.removeprefix("mmyolo.")}Head'
-    with pytest.raises(InputError, match=rf"boxes by the stride.*type='{ours}'"):
-        launch.check_sal(cfg)
-    for head in (ours, 'YOLOXHead', 'FCOSHead'):
-        cfg.model.bbox_head.type = head
-        launch.check_sal(cfg)
-    cfg.model.bbox_head.norm_on_bbox = True
-    with pytest.raises(InputError, match='FCOSHead divides .* norm_on_bbox=False'):
-        launch.check_sal(cfg)
-    cfg.model.bbox_head = dict(type='mmdet.TOODHead', loss_bbox=dict(type='SAL'))
-    with pytest.raises(InputError, match='TOODHead divides .* another head'):
-        launch.check_sal(cfg)
+CLASSES, CHANNELS = 2, 8
+DENSE = dict(num_classes=CLASSES, in_channels=CHANNELS, feat_channels=CHANNELS)
+YOLO = dict(num_classes=CLASSES, in_channels=[CHANNELS] * 3, num_base_priors=3)
+YOLO = dict(head_module=dict(type='YOLOv5HeadModule', **YOLO))
+GN = dict(norm_cfg=dict(type='GN', num_groups=2))
+ROI = dict(num_classes=CLASSES, in_channels=CHANNELS, fc_out_channels=CHANNELS)
+# A head, its settings, and how it is refused.
+REFUSED = [
+    ('YOLOv5Head', YOLO, "divides boxes by the stride.*type='SALYOLOv5Head'"),
+    ('YOLOv5InsHead', YOLO, 'divides boxes by the stride.*another head'),
+    ('mmdet.FCOSHead', DENSE | GN | dict(norm_on_bbox=True), 'divides.*norm_on_bbox=F'),
+    ('mmdet.TOODHead', DENSE | GN | dict(num_dcn=0), 'divides.*another head'),
+    ('mmdet.CenterNetUpdateHead', DENSE | GN, 'divides.*another head'),
+    ('mmdet.RetinaHead', DENSE, 'encodes boxes.*reg_decoded_bbox=True'),
+    ('mmdet.RPNHead', DENSE | dict(num_classes=1), 'encodes.*reg_decoded_bbox=True'),
+    ('mmdet.Shared2FCBBoxHead', ROI, 'encodes.*reg_decoded_bbox=True'),
+]
+TAKEN = [
+    ('mmdet.FCOSHead', DENSE | GN),
+    ('mmdet.ATSSHead', DENSE | GN),
+    ('mmdet.RetinaHead', DENSE | dict(reg_decoded_bbox=True)),
+    ('mmdet.Shared2FCBBoxHead', ROI | dict(reg_decoded_bbox=True)),
+]
+
+
+def with_sal(kind, settings):
+    """A detector with one head."""
+    init_default_scope('mmdet' if kind.startswith('mmdet.') else 'mmyolo')
+    loss = dict(type='SAL', loss=dict(type='mmdet.GIoULoss'))
+    head = MODELS.build(ConfigDict(type=kind, loss_bbox=loss, **settings))
+    return torch.nn.ModuleDict(dict(backbone=torch.nn.Identity(), head=head))
+
+
+@pytest.mark.parametrize(('kind', 'settings', 'said'), REFUSED)
+def test_sal_in_a_head_that_hides_sizes(kind, settings, said):
+    detector = with_sal(kind, settings)
+    with pytest.raises(InputError, match=f'^{kind.removeprefix("mmdet.")} {said}'):
+        launch.check_sal(detector)
+    # A child has the same loss.
+    detector.head.__class__ = type('Mine', (type(detector.head),), {})
+    with pytest.raises(InputError, match=f'^Mine {said}'):
+        launch.check_sal(detector)
+    detector.head.loss_bbox = torch.nn.Identity()
+    launch.check_sal(detector)
+
+
+@pytest.mark.parametrize(('kind', 'settings'), TAKEN)
+def test_sal_in_a_head_that_shows_sizes(kind, settings):
+    launch.check_sal(with_sal(kind, settings))
 
 
 SIZED = [

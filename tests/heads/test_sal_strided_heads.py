@@ -9,6 +9,8 @@ from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
 
+from sarl.engine.launch import check_sal
+from sarl.errors import InputError
 from sarl.losses import SAL
 
 SIDE, CLASSES, CHANNELS, STRIDES = 128, 2, 16, (8, 16, 32)
@@ -156,5 +158,16 @@ def test_box_loss_is_the_plain_one_weighed(name, epoch):
 def test_a_plain_loss_is_refused(name):
     head = build(name, form='constant')
     head.loss_bbox = torch.nn.Identity()
-    with pytest.raises(ValueError, match=f'SAL{name} needs loss_bbox.*use {name} for'):
-        head.special_init()
+    for ours in (f'SAL{name}', 'Mine'):
+        with pytest.raises(ValueError, match=f'{ours} needs loss_bbox.*use {name} for'):
+            head.special_init()
+        head.__class__ = type('Mine', (type(head),), {})
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_training_refuses_sal_in_the_plain_head(name):
+    ours, plain = build(name, form='constant'), build(name)
+    check_sal(ours)
+    plain.loss_bbox = ours.loss_bbox
+    with pytest.raises(InputError, match=f"^{name} divides .*type='SAL{name}'"):
+        check_sal(plain)

@@ -14,9 +14,11 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
 from mmengine.runner import Runner
+from torch import nn
 
 from .. import heads, metrics
 from ..errors import InputError
+from ..losses import SAL
 from . import classes, distributed
 from .checkpoint import check_checkpoint, latest_checkpoint
 from .pretrained import check_pretrained
@@ -25,6 +27,8 @@ from .pretrained import check_pretrained
 PATIENCE = 5
 # Heads of MMYOLO, and ours made from them, whose losses grow with the batch.
 LOSS_BY_BATCH = re.compile(r'YOLOv[578]\w*Head$')
+# Heads that divide boxes by the stride and have no counterpart for SAL.
+STRIDED = ('CenterNetUpdateHead', 'GFLHead', 'LDHead', 'TOODHead', 'YOLOv5InsHead')
 # With whatever prefix a metric is given.
 OUR_SCORE = re.compile(r'\w+/(coco_)?(AP|AR|oLRP)')
 
@@ -193,31 +197,36 @@ def check_visualizer(cfg: Config) -> None:
         )
 
 
-def check_sal(cfg: Config) -> None:
+def check_sal(model: nn.Module) -> None:
     """Make sure that SAL is told the sizes of objects in pixels.
 
     Args:
-        cfg (Config): The config.
+        model (nn.Module): The detector.
 
     Raises:
-        InputError: If its head divides boxes by the stride and does not tell SAL.
+        InputError: If a head divides boxes by the stride or encodes them, and does not
+            tell SAL.
     """
-    head = cfg.model.get('bbox_head') or {}
-    if (head.get('loss_bbox') or {}).get('type') != 'SAL':
-        return
-    kind = str(head.get('type')).rpartition('.')[-1]
-    mend = None
-    if f'SAL{kind}' in heads.__all__:
-        mend = f"Set bbox_head=dict(type='SAL{kind}')."
-    elif head.get('norm_on_bbox'):
-        mend = 'Set norm_on_bbox=False.'
-    elif kind in ('GFLHead', 'LDHead', 'TOODHead'):
-        mend = 'Take another head, or another loss.'
-    if mend:
-        raise InputError(
-            f'{kind} divides boxes by the stride before SAL sees them, which then '
-            f'knows no sizes. {mend}'
-        )
+    for head in model.modules():
+        if not isinstance(getattr(head, 'loss_bbox', None), SAL):
+            continue
+        # The class that calls the loss: what derives from it hands it the same boxes.
+        kinds = [c.__name__ for c in type(head).__mro__ if 'loss_by_feat' in vars(c)]
+        kind = kinds[0] if kinds else None
+        done, mend = 'divides boxes by the stride', None
+        if f'SAL{kind}' in heads.__all__:
+            mend = f"Set bbox_head=dict(type='SAL{kind}')."
+        elif getattr(head, 'norm_on_bbox', False):
+            mend = 'Set norm_on_bbox=False.'
+        elif kind in STRIDED:
+            mend = 'Take another head, or another loss.'
+        elif not getattr(head, 'reg_decoded_bbox', True):
+            done, mend = 'encodes boxes', 'Set reg_decoded_bbox=True.'
+        if mend:
+            raise InputError(
+                f'{type(head).__name__} {done} before SAL sees them, which then knows '
+                f'no sizes. {mend}'
+            )
 
 
 def check_input_size(cfg: Config) -> None:
@@ -293,11 +302,11 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
     if resume:
         cfg.resume, cfg.load_from = True, resume
     check_pretrained(cfg, download)
-    check_sal(cfg)
     check_input_size(cfg)
     check_visualizer(cfg)
     set_rule_of_best(cfg)
     runner = distributed.PortableRunner.from_cfg(cfg)
+    check_sal(runner.model)
     classes.follow_training(runner)
     runner.train()
     distributed.leave(wait=True)

@@ -23,7 +23,8 @@ class _SizesFromAssigner:
         """Check the box loss, beside what the parent checks."""
         super().special_init()
         if not isinstance(self.loss_bbox, SAL):
-            ours, plain = type(self).__name__, type(self).__bases__[1].__name__
+            ours, parents = type(self).__name__, type(self).__mro__
+            plain = parents[parents.index(_SizesFromAssigner) + 1].__name__
             raise ValueError(
                 f'{ours} needs loss_bbox=dict(type="SAL", loss=...), not '
                 f'{type(self.loss_bbox).__name__}; use {plain} for a plain loss'

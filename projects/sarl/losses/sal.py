@@ -42,8 +42,9 @@ class SAL(nn.Module):
     In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
     the loss it wraps. A head that divides boxes by the stride has to pass
     `size_weight`, since the boxes alone no longer tell an object's size:
-    `SALYOLOv5Head` and the others in `sarl.heads` do. MMDetection's GFL, LD and TOOD,
-    and its FCOS with `norm_on_bbox`, divide too and have no such head here.
+    `SALYOLOv5Head` and the others in `sarl.heads` do. MMDetection's GFL, LD, TOOD
+    and CenterNet2, and its FCOS with `norm_on_bbox`, divide too and have no such head
+    here.
 
     Args:
         loss (dict): Config of the wrapped loss: any IoU-type loss of MMYOLO or
