@@ -23,7 +23,7 @@ from steps import build, collate, sample
 from zoo import FAMILIES, PATHS, ROOT, as_text, load, stem
 
 from sarl.datasets import AITODDataset, VisDroneDataset
-from sarl.engine.launch import check_sal
+from sarl.engine.config_checks import check_sal
 from sarl.files import write_json
 from sarl.losses import SAL
 from sarl.necks import SARL

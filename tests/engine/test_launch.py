@@ -1,10 +1,6 @@
-from contextlib import nullcontext
-
 import pytest
-import torch
 from conftest import ROOT
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from sarl.engine import launch
@@ -44,75 +40,6 @@ def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
     assert ('counts it once more' in capsys.readouterr().err) == warned
 
 
-CLASSES, CHANNELS = 2, 8
-DENSE = dict(num_classes=CLASSES, in_channels=CHANNELS, feat_channels=CHANNELS)
-YOLO = dict(num_classes=CLASSES, in_channels=[CHANNELS] * 3, num_base_priors=3)
-YOLO = dict(head_module=dict(type='YOLOv5HeadModule', **YOLO))
-GN = dict(norm_cfg=dict(type='GN', num_groups=2))
-ROI = dict(num_classes=CLASSES, in_channels=CHANNELS, fc_out_channels=CHANNELS)
-# A head, its settings, and how it is refused.
-REFUSED = [
-    ('YOLOv5Head', YOLO, "divides boxes by the stride.*type='SALYOLOv5Head'"),
-    ('YOLOv5InsHead', YOLO, 'divides boxes by the stride.*another head'),
-    ('mmdet.FCOSHead', DENSE | GN | dict(norm_on_bbox=True), 'divides.*norm_on_bbox=F'),
-    ('mmdet.TOODHead', DENSE | GN | dict(num_dcn=0), 'divides.*another head'),
-    ('mmdet.CenterNetUpdateHead', DENSE | GN, 'divides.*another head'),
-    ('mmdet.RetinaHead', DENSE, 'encodes boxes.*reg_decoded_bbox=True'),
-    ('mmdet.RPNHead', DENSE | dict(num_classes=1), 'encodes.*reg_decoded_bbox=True'),
-    ('mmdet.Shared2FCBBoxHead', ROI, 'encodes.*reg_decoded_bbox=True'),
-]
-TAKEN = [
-    ('mmdet.FCOSHead', DENSE | GN),
-    ('mmdet.ATSSHead', DENSE | GN),
-    ('mmdet.RetinaHead', DENSE | dict(reg_decoded_bbox=True)),
-    ('mmdet.Shared2FCBBoxHead', ROI | dict(reg_decoded_bbox=True)),
-]
-
-
-def with_sal(kind, settings):
-    """A detector with one head."""
-    init_default_scope('mmdet' if kind.startswith('mmdet.') else 'mmyolo')
-    loss = dict(type='SAL', loss=dict(type='mmdet.GIoULoss'))
-    head = MODELS.build(ConfigDict(type=kind, loss_bbox=loss, **settings))
-    return torch.nn.ModuleDict(dict(backbone=torch.nn.Identity(), head=head))
-
-
-@pytest.mark.parametrize(('kind', 'settings', 'said'), REFUSED)
-def test_sal_in_a_head_that_hides_sizes(kind, settings, said):
-    detector = with_sal(kind, settings)
-    with pytest.raises(InputError, match=f'^{kind.removeprefix("mmdet.")} {said}'):
-        launch.check_sal(detector)
-    # A child has the same loss.
-    detector.head.__class__ = type('Mine', (type(detector.head),), {})
-    with pytest.raises(InputError, match=f'^Mine {said}'):
-        launch.check_sal(detector)
-    detector.head.loss_bbox = torch.nn.Identity()
-    launch.check_sal(detector)
-
-
-@pytest.mark.parametrize(('kind', 'settings'), TAKEN)
-def test_sal_in_a_head_that_shows_sizes(kind, settings):
-    launch.check_sal(with_sal(kind, settings))
-
-
-SIZED = [
-    (dict(type='Mosaic', img_scale=(100, 64)), r'100 x 64 px.*img_scale=\(128, 64\)'),
-    (dict(type='mmdet.Pad', size=(64, 80)), r'64 x 80 px.*img_scale=\(64, 96\)'),
-    (dict(type='Mosaic', img_scale=(64, 96)), None),
-    (dict(type='mmdet.Pad', size_divisor=32), None),
-]
-
-
-@pytest.mark.parametrize(('step', 'said'), SIZED)
-def test_images_that_do_not_fit_the_strides(step, said):
-    pipeline = [dict(type='LoadImageFromFile'), step]
-    cfg = config(train_dataloader=dict(dataset=dict(pipeline=pipeline)))
-    launch.check_input_size(cfg)
-    cfg.model.type = 'YOLODetector'
-    with pytest.raises(InputError, match=said) if said else nullcontext():
-        launch.check_input_size(cfg)
-
-
 @pytest.mark.parametrize('workers', [0, 1])
 def test_workers_are_kept_where_there_are_some(tmp_path, workers):
     options = {'train_dataloader.num_workers': workers, 'val_dataloader': None}
@@ -122,38 +49,6 @@ def test_workers_are_kept_where_there_are_some(tmp_path, workers):
     # torch refuses what does not go together.
     assert DataLoader([0], num_workers=workers, **kept).persistent_workers == workers
     assert cfg.test_dataloader.persistent_workers
-
-
-@pytest.mark.parametrize(
-    ('evaluator', 'best', 'rule'),
-    [
-        ('AITODMetric', 'auto', ['greater']),
-        ('mmdet.VisDroneMetric', 'visdrone/coco_AP_vt', ['greater']),
-        ('AITODMetric', ['mine/AP_50/car', 'mine/oLRP_FP'], ['greater', 'less']),
-        # Their names tell MMEngine.
-        ('CocoMetric', 'auto', None),
-        ('CocoMetric', 'coco/bbox_mAP', None),
-        ('AITODMetric', None, None),
-    ],
-)
-def test_which_way_a_score_is_better(evaluator, best, rule):
-    checkpoint = dict(save_best=best)
-    cfg = config(
-        default_hooks=dict(checkpoint=checkpoint),
-        val_evaluator=[dict(type=evaluator), dict(type='CocoMetric')],
-    )
-    launch.set_rule_of_best(cfg)
-    assert cfg.default_hooks.checkpoint.get('rule') == rule
-
-
-def test_a_rule_of_ones_own_is_kept():
-    checkpoint = dict(save_best='auto', rule='less')
-    cfg = config(
-        default_hooks=dict(checkpoint=checkpoint),
-        val_evaluator=dict(type='AITODMetric'),
-    )
-    launch.set_rule_of_best(cfg)
-    assert cfg.default_hooks.checkpoint.rule == 'less'
 
 
 def test_an_error_is_said_once_and_not_by_all(monkeypatch, capsys):

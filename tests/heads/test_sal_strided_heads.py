@@ -9,7 +9,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
 
-from sarl.engine.launch import check_sal
+from sarl.engine.config_checks import check_sal
 from sarl.errors import InputError
 from sarl.losses import SAL
 
