@@ -1,5 +1,7 @@
 """Aerial images of any depth and number of channels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,11 +55,8 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: If it is missing or not an image.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f'{path} is not a readable image: {error}.') from None
+    with _opened(path) as image:
+        return image.size
 
 
 class Header(NamedTuple):
@@ -84,14 +83,20 @@ def image_header(path: Path) -> Header:
     Raises:
         InputError: If it is missing or not an image.
     """
+    with _opened(path) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        # Pillow has turned the size of a TIFF image already.
+        if orientation in (5, 6, 7, 8) and image.format != 'TIFF':
+            width, height = height, width
+        return Header((width, height), orientation, _bits(image))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
-            orientation = _orientation(image)
-            width, height = image.size
-            # Pillow has turned the size of a TIFF image already.
-            if orientation in (5, 6, 7, 8) and image.format != 'TIFF':
-                width, height = height, width
-            return Header((width, height), orientation, _bits(image))
+            yield image
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f'{path} is not a readable image: {error}.') from None
 
