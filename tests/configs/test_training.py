@@ -51,7 +51,7 @@ ARCHITECTURES = [
     stem(family, components, data)
     for family, settings in FAMILIES.items()
     for components in settings['components']
-    # The smallest of each
+    # The smallest, and of YOLOv5 the one that has stride-4 heads.
     if family in ('yolov5_n-v61', 'yolox_tiny')
     or not family.startswith('yolo')
     or 'p2' in components

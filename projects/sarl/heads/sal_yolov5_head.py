@@ -235,17 +235,18 @@ class SALYOLOv5Head(YOLOv5Head):
                 f'default collate_fn, or ignore_iof_thr=-1'
             )
         grids = [objectness.shape[-2:] for objectness in objectnesses]
+        # In the precision of the boxes, whatever that of the predictions.
+        boxes = batch_gt_instances_ignore[0].bboxes
+        mlvl_priors = self.prior_generator.grid_priors(
+            grids, dtype=boxes.dtype, device=boxes.device
+        )
         # float32 whatever the autocast: bfloat16 cannot count them
         keeps = [torch.ones_like(o, dtype=torch.float32) for o in objectnesses]
         for image, ignored in enumerate(batch_gt_instances_ignore):
-            regions = ignored.bboxes
-            if len(regions) == 0:
+            if len(ignored) == 0:
                 continue
-            mlvl_priors = self.prior_generator.grid_priors(
-                grids, dtype=regions.dtype, device=regions.device
-            )
             for keep, priors, grid in zip(keeps, mlvl_priors, grids, strict=True):
-                iof = bbox_overlaps(priors, regions, 'iof').amax(dim=1)
+                iof = bbox_overlaps(priors, ignored.bboxes, 'iof').amax(dim=1)
                 counts = (iof <= self.ignore_iof_thr).view(*grid, self.num_base_priors)
                 keep[image] = counts.permute(2, 0, 1)
         return keeps
