@@ -58,7 +58,7 @@ def on_data_set(data):
             prior_generator=dict(base_sizes=data.anchors),
             **loss_weights(data, _base_.loss_cls_weight, _base_.loss_obj_weight),
         ),
-        test_cfg=dict(nms_pre=3000, max_per_img=data.max_per_img),
+        test_cfg=dict(max_per_img=data.max_per_img),
     )
     train_dataloader = dict(dataset=dict(pipeline=pipeline(data)))
     if data.get('ignored_regions'):

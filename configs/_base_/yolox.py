@@ -42,9 +42,7 @@ def on_data_set(data):
             data_preprocessor=dict(batch_augments=[resize]),
             bbox_head=dict(head_module=dict(num_classes=data.num_classes)),
             # In YOLOX's style there are no caps.
-            test_cfg=dict(
-                yolox_style=False, nms_pre=3000, max_per_img=data.max_per_img
-            ),
+            test_cfg=dict(yolox_style=False, max_per_img=data.max_per_img),
         ),
         train_dataloader=dict(dataset=dict(pipeline=[*mosaic, mixup, *finish])),
         custom_hooks=[

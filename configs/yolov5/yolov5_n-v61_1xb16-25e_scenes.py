@@ -25,6 +25,8 @@ default_hooks = dict(
         max_epochs=max_epochs,
         warmup_epochs=1,
         warmup_mim_iter=100,
+        # YOLOv5's 0.1 is for SGD: AdamW would take steps of that size.
+        warmup_bias_lr=0.0,
     ),
     **_base_.scenes.default_hooks,
 )

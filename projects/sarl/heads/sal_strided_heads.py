@@ -63,17 +63,29 @@ class _SizesFromAssigner:
 
 @register_model
 class SALYOLOv6Head(_SizesFromAssigner, YOLOv6Head):
-    """`YOLOv6Head` whose box loss is SAL; arguments as there."""
+    """`YOLOv6Head` whose box loss is SAL; arguments as there.
+
+    Raises:
+        ValueError: If `loss_bbox` is not a SAL.
+    """
 
 
 @register_model
 class SALYOLOv8Head(_SizesFromAssigner, YOLOv8Head):
-    """`YOLOv8Head` whose box loss is SAL; arguments as there."""
+    """`YOLOv8Head` whose box loss is SAL; arguments as there.
+
+    Raises:
+        ValueError: If `loss_bbox` is not a SAL.
+    """
 
 
 @register_model
 class SALPPYOLOEHead(_SizesFromAssigner, PPYOLOEHead):
-    """`PPYOLOEHead` whose box loss is SAL; arguments as there."""
+    """`PPYOLOEHead` whose box loss is SAL; arguments as there.
+
+    Raises:
+        ValueError: If `loss_bbox` is not a SAL.
+    """
 
 
 @register_model
@@ -81,6 +93,9 @@ class SALYOLOv7Head(_SizesFromAssigner, YOLOv7Head):
     """`YOLOv7Head` whose box loss is SAL; arguments as there.
 
     The positives of all levels are weighed together.
+
+    Raises:
+        ValueError: If `loss_bbox` is not a SAL.
     """
 
     def _sizes(self, inputs: tuple, assigned: dict) -> list[Tensor]:

@@ -242,6 +242,20 @@ def mix_channels(detail: Tensor, context: Tensor, temperature: Tensor) -> Tensor
     return (attention @ detail.flatten(2)).view_as(detail)
 
 
+class Temperature(nn.Module):
+    """A factor that is learned, 1 at the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # MMYOLO's YOLOv5 optimizes parameters called weight or bias only, and lets
+        # weights decay: towards a factor of 1.
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self) -> Tensor:
+        """Give the factor, shape (1,)."""
+        return self.weight.exp()
+
+
 class MixRelay(Relay):
     """Mix the channels of the detail by their likeness to those of the target.
 
@@ -251,12 +265,12 @@ class MixRelay(Relay):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.temperature = nn.Parameter(torch.ones(1))
+        self.temperature = Temperature()
 
     def select(self, source: Tensor, target: Tensor) -> Tensor:
         """Mix the detail, see `Relay.select`."""
         detail = self.detail(source, target.shape[-2:])
-        return mix_channels(detail, self.context(target), self.temperature)
+        return mix_channels(detail, self.context(target), self.temperature())
 
 
 class PickRelay(Relay):
