@@ -13,7 +13,7 @@ from sarl.engine.config_checks import check_sal
 from sarl.errors import InputError
 from sarl.losses import SAL
 
-SIDE, CLASSES, CHANNELS, STRIDES = 128, 2, 16, (8, 16, 32)
+HEIGHT, WIDTH, CLASSES, CHANNELS, STRIDES = 128, 160, 2, 16, (8, 16, 32)
 NORM = dict(type='BN')
 TAL = dict(type='BatchTaskAlignedAssigner', num_classes=CLASSES, topk=13)
 ATSS = dict(
@@ -82,18 +82,19 @@ def build(name, **sal):
     )
 
 
-def losses(head, epoch, objects=True):
+def losses(head, epoch, objects=slice(2)):
     torch.manual_seed(0)
     head.init_weights()
     head.train()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     MessageHub.get_current_instance().update_info('epoch', epoch)
-    features = tuple(torch.randn(2, CHANNELS, SIDE // s, SIDE // s) for s in STRIDES)
-    # image index, label, x1, y1, x2, y2; the second image is empty
-    truth = torch.tensor([[0, 0, 10.0, 10, 18, 18], [0, 1, 40, 40, 104, 104]])
-    metas = [dict(img_shape=(SIDE, SIDE), batch_input_shape=(SIDE, SIDE))] * 2
-    result = head.loss_by_feat(*head(features), truth[: 2 * objects], metas)
+    features = tuple(torch.randn(2, CHANNELS, HEIGHT // s, WIDTH // s) for s in STRIDES)
+    # image index, label, x1, y1, x2, y2: 4 x 16 and 128 x 32 px, which makes 8 and 64;
+    # the second image is empty
+    truth = torch.tensor([[0, 0, 10.0, 10, 14, 26], [0, 1, 20, 60, 148, 92]])
+    metas = [dict(img_shape=(HEIGHT, WIDTH), batch_input_shape=(HEIGHT, WIDTH))] * 2
+    result = head.loss_by_feat(*head(features), truth[objects], metas)
     sum(result.values()).sum().backward()
     return result, [parameter.grad for parameter in head.parameters()]
 
@@ -131,7 +132,24 @@ def test_normalized_weights_keep_their_ratio(name, epoch, weights_by_size):
     assert small / large == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize('objects', [True, False])
+@pytest.mark.parametrize(('name', 'epoch'), [c for c in CASES if 'v7' not in c[0]])
+def test_the_mean_is_by_the_weights_of_the_head(name, epoch, monkeypatch):
+    means = []
+    forward = SAL.forward
+
+    def spy(self, *args, size_weight, **kwargs):
+        own = kwargs['weight'].mean(-1)
+        assert own.unique().numel() > 1
+        means.append(((own * size_weight).sum() / own.sum()).item())
+        return forward(self, *args, size_weight=size_weight, **kwargs)
+
+    monkeypatch.setattr(SAL, 'forward', spy)
+    losses(build(name, normalize=True), epoch)
+    assert means == pytest.approx([1], abs=1e-5)
+
+
+# Both, none, and the large one, which leaves YOLOv7's finest level without positives.
+@pytest.mark.parametrize('objects', [slice(2), slice(0), slice(1, 2)])
 @pytest.mark.parametrize(('name', 'epoch'), CASES)
 def test_constant_weight_gives_the_plain_head(name, epoch, objects):
     plain, plain_gradients = losses(build(name), epoch, objects)

@@ -1,6 +1,7 @@
 """The independent reference is MMYOLO's own YOLOv5Head with the plain loss."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -246,7 +247,9 @@ def test_weight_depends_on_size_and_not_on_level():
     expected = {}
     # The anchors of two or three levels take objects of these sizes.
     for side in (8.0, 16.0, 64.0):
-        target = torch.tensor([[0, 1, 50.3, 60.7, 50.3 + side, 60.7 + side]]).double()
+        width, height = 0.8 * side, 1.25 * side
+        box = [50.3, 60.7, 50.3 + width, 60.7 + height]
+        target = torch.tensor([[0, 1, *box]]).double()
         _, grads = run(head, outputs, target, metas)
         _, plain_grads = run(plain, outputs, target, metas)
         levels = 0
@@ -264,6 +267,46 @@ def test_weight_depends_on_size_and_not_on_level():
         assert levels >= 2
         expected[side] = ratio[0]
     assert expected[8.0] > expected[16.0] > expected[64.0]
+
+
+def test_each_object_of_a_level_has_its_own_weight():
+    sides = 8, 12, 20
+    target = torch.tensor(
+        [[i, 1, 50.3, 60.7, 50.3 + s, 60.7 + s] for i, s in enumerate(sides)]
+    ).double()
+    outputs = predictions(torch.Generator().manual_seed(0), batch=3)
+    metas = [dict(batch_input_shape=IMAGE)] * 3
+    _, grads = run(build('SALYOLOv5Head', sal(normalize=False)), outputs, target, metas)
+    _, plain_grads = run(build('YOLOv5Head', IOU_LOSS), outputs, target, metas)
+    for image, side in enumerate(sides):
+        # Of the boxes of the finest level
+        grad, plain_grad = grads[3][image], plain_grads[3][image]
+        hit = plain_grad.abs() > 1e-12
+        assert hit.any()
+        weight = 0.5 + 0.5 * math.exp(-side / 16)
+        ratio = grad[hit] / plain_grad[hit]
+        torch.testing.assert_close(ratio, torch.full_like(ratio, weight))
+
+
+def test_what_is_ignored_does_not_count_in_the_mean():
+    """Objects of one size have weight 1 then, whatever else is ignored."""
+    rng = torch.Generator().manual_seed(0)
+    outputs = predictions(rng, batch=1)
+    small = [[x, 20.0, x + 8, 28.0] for x in (20.0, 45.0, 70.0)]
+    truth = InstanceData(
+        bboxes=torch.tensor([*small, [120.0, 60, 184, 124]]).double(),
+        labels=torch.zeros(4, dtype=torch.long),
+    )
+    region = InstanceData(
+        bboxes=torch.tensor([[100.0, 0, 300, 300]]).double(), labels=torch.zeros(1)
+    )
+    ground_truth = [truth], [dict(batch_input_shape=IMAGE)], [region]
+    ours, same = (
+        run(build('SALYOLOv5Head', loss, ignore_iof_thr=0.5), outputs, *ground_truth)
+        for loss in (sal(), sal(form='constant'))
+    )
+    assert same[0]['loss_bbox'] > 0
+    assert_equal(ours, same)
 
 
 def test_normalisation_spans_levels_and_images():

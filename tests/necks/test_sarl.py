@@ -206,6 +206,36 @@ def test_channels_are_mixed_by_likeness():
     )
 
 
+def test_gates_are_those_of_the_formulas():
+    """As docs/method.md writes them, each place and channel on its own."""
+    relay = GateRelay(2, 3, 4, 'space_to_depth', act_cfg=None).double()
+    for parameter in relay.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    source = torch.randn(1, 2, 6, 8, dtype=torch.float64)
+    target = torch.randn(1, 3, 3, 4, dtype=torch.float64)
+    detail = relay.detail(source, (3, 4))[0]
+    context = relay.context(target)[0]
+
+    planes = [detail.mean(0), detail.max(0)[0], context.mean(0), context.max(0)[0]]
+    padded = torch.zeros(4, 9, 10, dtype=torch.float64)
+    padded[:, 3:6, 3:7] = torch.stack(planes)
+    first, _, second = relay.what
+    squeezed = first.weight[..., 0, 0] @ torch.cat(
+        [detail.mean((1, 2)), context.mean((1, 2))]
+    )
+    squeezed = squeezed + first.bias
+    squeezed = squeezed / (1 + (-squeezed).exp())
+    channel = second.weight[..., 0, 0] @ squeezed + second.bias
+    expected = torch.empty_like(detail)
+    for y in range(3):
+        for x in range(4):
+            window = padded[:, y : y + 7, x : x + 7]
+            place = (window * relay.where.weight[0]).sum() + relay.where.bias[0]
+            gates = 1 / (1 + (-place).exp()), 1 / (1 + (-channel).exp())
+            expected[:, y, x] = detail[:, y, x] * gates[0] * gates[1]
+    torch.testing.assert_close(relay.select(source, target)[0], expected)
+
+
 @pytest.mark.parametrize('kind', [GateRelay, MixRelay, PickRelay])
 def test_attention_is_decided_by_both_levels(kind):
     relay = kind(8, 16, 8, 'space_to_depth', **PROJECTION).eval()
