@@ -3,11 +3,14 @@
 import importlib.util
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import venv
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -276,6 +279,25 @@ def test_other_torch_or_stack_is_not_ready(ready):
 def test_damaged_stamp_is_not_ready(ready):
     (ready / bootstrap.STAMP).write_text('')
     assert not bootstrap.is_ready(str(ready), 'torch==2.13.0', 'official')
+
+
+def test_the_environment_of_a_copied_checkout_is_made_anew(tmp_path):
+    """Its `activate` and scripts lead to the environment that it was copied from."""
+    old, new = tmp_path / "it's old", tmp_path / "it's new"
+    venv.create(old, with_pip=True)
+    shutil.copytree(old, new, symlinks=True)
+    steps = []
+    for folder in (old, new):
+        report = SimpleNamespace(step=steps.append, progress=lambda text: None)
+        env = bootstrap.Environment(str(folder), 'torch', 'official', report)
+        with open(tmp_path / 'log', 'w') as env.log:
+            env.options = bootstrap.process_options(dict(os.environ))
+            bootstrap.create_venv(env)
+    assert steps[0] == f'{new} was moved or copied: made anew'
+    prefix = 'import sys; print(sys.prefix)'
+    command = f'source {shlex.quote(str(new / "bin/activate"))}; python -c "{prefix}"'
+    done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
+    assert done.stdout.strip() == str(new)
 
 
 def test_lost_python_is_not_ready(ready):

@@ -17,6 +17,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -489,11 +490,11 @@ def create_venv(env):
     if os.path.exists(env.python):
         probe = 'import sys, pip._internal.cli.main; print(sys.version[:4])'
         status, output = env.ask(env.isolated('-c', probe))
-        if status == 0 and output.split()[-1:] == [version]:
+        whole = status == 0 and output.split()[-1:] == [version]
+        if whole and not was_moved(env):
             return
-        env.report.step(
-            f'{env.folder} is not whole or not of Python {version}: made anew'
-        )
+        reason = 'was moved or copied' if whole else f'is not whole or not of {version}'
+        env.report.step(f'{env.folder} {reason}: made anew')
     # The wheels and the half-built mmcv stay.
     for name in ('bin', 'lib', 'lib64', 'include', 'pyvenv.cfg'):
         path = env.path(name)
@@ -502,6 +503,16 @@ def create_venv(env):
         elif os.path.lexists(path):
             os.remove(path)
     env.run('virtual environment', [sys.executable, '-m', 'venv', env.folder])
+
+
+def was_moved(env):
+    """Tell whether `activate` leads to another folder, as in a copied checkout."""
+    text = read_text(env.path('bin', 'activate')) or ''
+    # Quoted, or not, by the version of Python.
+    found = re.findall(r'^ *(?:export )?VIRTUAL_ENV=([^$\s].*)$', text, re.MULTILINE)
+    folders = [''.join(shlex.split(value)[:1]) for value in found]
+    here = os.path.realpath(env.folder)
+    return here not in [os.path.realpath(folder) for folder in folders]
 
 
 def check_stack(env):
