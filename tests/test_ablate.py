@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -188,6 +189,31 @@ def test_what_a_run_counts_for(folder, tmp_path):
     )
     assert digest('one', path=other) != digest('one')
     assert held_out('one') == 2
+
+
+@pytest.mark.parametrize('changed', ['weights.pth', 'module_of_a_user.py'])
+def test_other_weights_or_code_under_the_same_name(
+    folder, tmp_path, monkeypatch, changed
+):
+    (tmp_path / 'weights.pth').write_bytes(b'one')
+    (tmp_path / 'module_of_a_user.py').write_text('one = 1')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'module_of_a_user', raising=False)
+    path = tmp_path / 'grid.py'
+    weights = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    path.write_text(
+        (folder / 'grid.py').read_text()
+        + f'model = dict(backbone=dict(init_cfg={weights}))\n'
+        "custom_imports = dict(imports=['sarl', 'module_of_a_user'])\n"
+    )
+
+    def digest():
+        return runs._digest(read_grid(path).arms['plain'], '')
+
+    before = digest()
+    assert digest() == before
+    (tmp_path / changed).write_text('two = 2')
+    assert digest() != before
 
 
 FINE_TUNE = """
@@ -376,7 +402,7 @@ def test_arms_can_be_told_apart_in_the_curves(tmp_path, monkeypatch):
         # A file was changed, or the documentation committed, between two runs.
         ([('a', False), ('a', True)], ['a'], True),
         ([('a', False), ('b', False)], ['a', 'b'], False),
-        ([(None, None), (None, None)], [None], False),
+        ([(None, None), (None, None)], [None], None),
     ],
 )
 def test_a_summary_names_the_commits_of_its_runs(tmp_path, states, commits, dirty):

@@ -7,7 +7,8 @@ a resumed one would see other crops than its pair.
 
 Several processes, of one machine or of several that share the work folder, may run
 grids in it: of a run that two of them want, one waits for the other's. A run counts
-for the very code, config and data that it was made with.
+for the very code, config, weights and annotations that it was made with, whichever
+images and machine those were on.
 """
 
 import copy
@@ -18,6 +19,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -40,8 +42,8 @@ from mmyolo.registry import MODELS
 
 from ..analysis import count_parameters, flops
 from ..console import console_to
-from ..engine.pretrained import check_pretrained
-from ..engine.run_record import device_name, git_state, versions
+from ..engine.pretrained import check_pretrained, find_pretrained
+from ..engine.run_record import device_name, git_state, sha256, versions
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
@@ -111,7 +113,8 @@ def run_grid(
 def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     """Save what the baseline starts from."""
     cfg = grid.arms[grid.baseline]
-    name = hashlib.sha256((_software() + repr(cfg.model)).encode()).hexdigest()[:8]
+    parts = [_software(), repr(cfg.model), *_files(cfg)]
+    name = hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]
     path = work_dir / f'start-{name}-{seed}.pth'
     work_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix('.lock')):
@@ -169,15 +172,26 @@ def _software() -> str:
     return digest.hexdigest()
 
 
+def _files(cfg: Config) -> list[str]:
+    """Hash the weights and modules that a config names: not what is in sarl itself."""
+    modules = cfg.get('custom_imports', {}).get('imports', [])
+    modules = [modules] if isinstance(modules, str) else modules
+    paths = [checkpoint for _, checkpoint in find_pretrained(cfg.model, 'model')]
+    paths += [getattr(sys.modules.get(name), '__file__', None) for name in modules]
+    return [digest for path in paths if path and (digest := sha256(path))]
+
+
 def _digest(cfg: Config, start: str) -> str:
     """Name a setting: software, data, and the config without what is the seed's.
 
-    The data by what is in the annotation files, wherever they lie.
+    The data by what is in the annotation files, wherever they lie; images are taken to
+    be what those say.
     """
     cfg = copy.deepcopy(cfg)
     cfg.pop('randomness')
     cfg.pop('load_from')
-    digest = hashlib.sha256(f'{_software()} {get_device()} {start}'.encode())
+    parts = [_software(), get_device(), start, *_files(cfg)]
+    digest = hashlib.sha256(' '.join(parts).encode())
     for split in ('train', 'val'):
         dataset = cfg[f'{split}_dataloader'].dataset
         path = Path(dataset.data_root, dataset.ann_file)

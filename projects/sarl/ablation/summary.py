@@ -28,9 +28,9 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
         and the `AP` at each, for each seed. `baseline`: the name of its arm. `setup`:
         what it depends on; its `start` is the training that arms started from, its
         `commits` are those of sarl's repository that runs were made with, and `dirty`
-        tells whether a tracked file was changed then.
+        tells whether a tracked file was changed then, or None if nothing knows.
     """
-    arms, devices, commits, dirty = {}, [], [], False
+    arms, devices, commits, dirty = {}, [], [], []
     for name, by_seed in folders.items():
         runs = [
             json.loads((folder / SCORES).read_text()) for folder in by_seed.values()
@@ -53,7 +53,7 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
             )
         devices += [run['device'] for run in runs]
         commits += [run['commit'] for run in runs]
-        dirty |= any(run['dirty'] for run in runs)
+        dirty += [run['dirty'] for run in runs]
     cfg = grid.arms[grid.baseline]
     return dict(
         arms=arms,
@@ -69,7 +69,7 @@ def summarise(grid: Grid, folders: dict[str, dict[int, Path]]) -> dict:
             sarl=__version__,
             # None where sarl does not run from a checkout.
             commits=list(dict.fromkeys(commits)),
-            dirty=dirty,
+            dirty=any(dirty) or (None if None in dirty else False),
         ),
     )
 
