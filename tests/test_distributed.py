@@ -358,6 +358,9 @@ def test_scored_by_any_number_of_processes(folder, run, usual_run):
     for name in ('alone', 'shared', 'nodes', 'tasks'):
         found = scores(folder / name, '*/*.json')
         assert found == pytest.approx(expected, abs=1e-9), name
+    # What they have handed each other, neither here nor there
+    assert not list(folder.glob('.dist_test'))
+    assert not list(folder.glob('*/.gathered*'))
 
 
 def test_one_process_writes_the_scores_of_a_test(monkeypatch):
@@ -510,6 +513,25 @@ def test_the_end_of_a_node_ends_all(folder, start):
     lost = [line for line in errors if line.startswith('error: ')]
     assert len(lost) <= 1
     assert all('lost another process of the run' in line for line in lost)
+
+
+def test_machines_share_the_work_directory(folder, start):
+    """Or one would go on from a checkpoint that the others have not."""
+    port = str(free_port())
+    nodes = [
+        start(
+            f'apart {rank}.log',
+            *dist_train('my usual.py', 1, '--work-dir', f'apart {rank}', *LONG),
+            **dict(NNODES='2', NODE_RANK=str(rank), PORT=port),
+        )
+        for rank in range(2)
+    ]
+    assert [node.wait(PATIENCE) for node in nodes] == [1, 1]
+    message = r'^error: .*process 1 does not see the work directory.*/apart 0\. .*by'
+    for rank in range(2):
+        log = (folder / f'apart {rank}.log').read_text()
+        assert re.search(message, log, re.MULTILINE)
+    assert not list(folder.glob('apart */.shared-*'))
 
 
 @needs_proc

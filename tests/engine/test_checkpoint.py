@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,24 @@ def test_history_and_numpy_values_load(tmp_path):
     assert restored.statistics('max') == 2
     assert loaded['meta']['ap'] == 0.5
     assert loaded['meta']['array'].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('core', ['core', '_core'])
+def test_values_of_numpy_1_and_2_load(tmp_path, core):
+    """Each writes the name of its own package, and the other one reads it."""
+    path = save(tmp_path, history=HistoryBuffer([1.0], [1]), ap=np.float64(0.5))
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    other = tmp_path / 'other.pth'
+    with zipfile.ZipFile(other, 'w') as archive:
+        for name, content in parts.items():
+            for written in (b'core', b'_core'):
+                content = content.replace(
+                    b'numpy.%s.multiarray' % written,
+                    b'numpy.%s.multiarray' % core.encode(),
+                )
+            archive.writestr(name, content)
+    assert check_checkpoint(str(other))['ap'] == 0.5
 
 
 def test_types_that_others_take_back_are_allowed_again(tmp_path):
@@ -125,3 +144,14 @@ def test_the_latest_of_a_folder_that_was_copied(tmp_path):
         assert latest_checkpoint(folder) == str(folder / noted.name)
     # Where CheckpointHook's out_dir is another folder.
     assert latest_checkpoint(elsewhere) == str(noted)
+
+
+@pytest.mark.parametrize('note', [None, ''])
+def test_the_latest_without_a_note(tmp_path, note):
+    """It is lost where only checkpoints are copied, or emptied by an interruption."""
+    if note is not None:
+        (tmp_path / 'last_checkpoint').write_text(note)
+    assert latest_checkpoint(tmp_path) is None
+    for name in ('epoch_9.pth', 'epoch_10.pth', 'best_aitod_AP_epoch_20.pth'):
+        (tmp_path / name).touch()
+    assert latest_checkpoint(tmp_path) == str(tmp_path / 'epoch_10.pth')

@@ -200,7 +200,7 @@ def git(folder, *arguments):
     subprocess.run(['git', *identity, *arguments], cwd=folder, check=True)
 
 
-def test_commit_of_a_checkout_and_none_elsewhere(tmp_path):
+def test_commit_of_a_checkout_and_none_elsewhere(tmp_path, monkeypatch):
     package = tmp_path / 'repository/package'
     package.mkdir(parents=True)
     assert git_state(package) == (None, None)
@@ -214,6 +214,9 @@ def test_commit_of_a_checkout_and_none_elsewhere(tmp_path):
     assert dirty is False
 
     (package / 'code.py').write_text('2')
+    assert git_state(package) == (commit, True)
+    # As git takes the checkout of another user.
+    monkeypatch.setenv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1')
     assert git_state(package) == (commit, True)
 
     # As a package in a virtual environment that lies in somebody's repository

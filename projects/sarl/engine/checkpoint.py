@@ -6,6 +6,7 @@ here. A checkpoint with any other object in it is refused.
 """
 
 import pickle
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmengine.runner import find_latest_checkpoint
 from ..errors import InputError
 
 _numpy_core = np._core if hasattr(np, '_core') else np.core
+_numpy_functions = (_numpy_core.multiarray._reconstruct, _numpy_core.multiarray.scalar)
 # How a file of torch.save begins: a zip archive or, before torch 1.6, a pickle.
 _BEGINNINGS = (b'PK', b'\x80')
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -35,8 +37,12 @@ SAFE_TYPES = [
     (_statistic, 'builtins.getattr'),
     np.ndarray,
     np.dtype,
-    _numpy_core.multiarray._reconstruct,
-    _numpy_core.multiarray.scalar,
+    # By the names that NumPy 1 and 2 write, whichever reads them.
+    *(
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for core in ('core', '_core')
+        for function in _numpy_functions
+    ),
     *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'u4', 'u8', 'bool')),
 ]
 
@@ -63,12 +69,20 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
         work_dir (str | Path): The work directory.
 
     Returns:
-        str | None: The file, as noted if the folder has none of that name; None if
-        nothing is noted.
+        str | None: The file, as noted if the folder has none of that name. Where
+        nothing is noted, or an interruption left the note empty, the one of the highest
+        epoch or iteration; None if there is none.
     """
     noted = find_latest_checkpoint(str(work_dir))
-    here = noted and Path(work_dir, Path(noted).name)
-    return str(here) if here and here.is_file() else noted
+    if not noted:
+        numbered = {
+            int(match.group(1)): str(path)
+            for path in Path(work_dir).glob('*.pth')
+            if (match := re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name))
+        }
+        return numbered[max(numbered)] if numbered else None
+    here = Path(work_dir, Path(noted).name)
+    return str(here) if here.is_file() else noted
 
 
 def check_checkpoint(path: str) -> dict:

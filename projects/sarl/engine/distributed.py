@@ -6,26 +6,36 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from mmengine.device import get_device, is_cuda_available
 from mmengine.dist import (
+    all_gather_object,
     all_reduce_params,
     barrier,
+    broadcast_object_list,
     get_backend,
+    get_rank,
     is_distributed,
     master_only,
 )
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmyolo.engine.hooks import YOLOXModeSwitchHook
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
 
+# Seconds in which a file that one machine has written appears on the others.
+PATIENCE = 30
 # What launchers call a process's number, their count, and its number on its machine.
 VARIABLES = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -123,6 +133,27 @@ def _join_on_cpu(launcher: str, dist_cfg: dict) -> None:
     )
 
 
+def _check_shared(work_dir: str) -> None:
+    """Make sure that all processes see the files that the first one writes.
+
+    Raises:
+        InputError: If one does not, in all of them.
+    """
+    with tempfile.NamedTemporaryFile(dir=work_dir, prefix='.shared-') as file:
+        name = [file.name if get_rank() == 0 else None]
+        broadcast_object_list(name)
+        until = time.monotonic() + PATIENCE
+        while not Path(name[0]).exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        sees = all_gather_object(Path(name[0]).exists())
+    if not all(sees):
+        raise InputError(
+            f'process {sees.index(False)} does not see the work directory of the first '
+            f'one, {Path(name[0]).parent}. Name a folder that all machines share, by '
+            f'its whole path, with --work-dir.'
+        )
+
+
 class BatchNormHook(Hook):
     """Keep the statistics of BatchNorm equal on all processes, at their mean."""
 
@@ -148,6 +179,9 @@ class PortableRunner(Runner):
     - A training may be resumed on another number of processes, or with another batch
       size: the count of iterations and schedules that were converted to iterations
       follow the new length of an epoch.
+    - A YOLOX that is resumed after its switch to whole images switches again.
+    - Processes hand each other their detections in the work directory, which all
+      machines of a run have to share, and not in the current folder.
     - The scores of a test are written by one process.
     """
 
@@ -160,6 +194,8 @@ class PortableRunner(Runner):
             if get_device() == 'cpu' and not is_distributed():
                 _join_on_cpu(self.launcher, env_cfg.get('dist_cfg', {}))
         super().setup_env(env_cfg)
+        if self.distributed:
+            _check_shared(self.work_dir)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model as MMEngine does, but without the number of a GPU on a CPU."""
@@ -198,15 +234,29 @@ class PortableRunner(Runner):
         if self.lacks_sync_bn:
             self.register_hook(BatchNormHook())
 
+    def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
+        """Build an evaluator that gathers in the work directory."""
+        evaluator = super().build_evaluator(evaluator)
+        for number, metric in enumerate(evaluator.metrics):
+            if metric.collect_device == 'cpu' and metric.collect_dir is None:
+                metric.collect_dir = str(Path(self.work_dir, f'.gathered{number}'))
+        return evaluator
+
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Resume, also where an epoch has another number of iterations now."""
         built = self.param_schedulers
         schedulers = built if isinstance(built, list) else []
         fresh = deepcopy([scheduler.state_dict() for scheduler in schedulers])
         super().resume(filename, *args, **kwargs)
+        self._keep_the_best_of_others()
         loop = self.train_loop
         if not isinstance(loop, EpochBasedTrainLoop) or not self.epoch:
             return
+        for hook in self.hooks:
+            if isinstance(hook, YOLOXModeSwitchHook):
+                # It switches in one epoch only: in the first one, where that is past.
+                left = loop.max_epochs - self.epoch
+                hook.num_last_epochs = min(hook.num_last_epochs, left - 1)
         before, now = self.iter / self.epoch, len(loop.dataloader)
         # A checkpoint from within an epoch does not tell how long its epochs were.
         if before == now or not before.is_integer():
@@ -221,6 +271,16 @@ class PortableRunner(Runner):
         for config, scheduler, state in zip(configs, schedulers, fresh, strict=False):
             if config.get('convert_to_iter_based'):
                 _go_on(scheduler, state, now / before)
+
+    def _keep_the_best_of_others(self) -> None:
+        """Look for the best checkpoint so far in this work directory only.
+
+        MMEngine deletes it once there is a better one.
+        """
+        for name, path in list(self.message_hub.runtime_info.items()):
+            if name.startswith('best_ckpt') and path:
+                here = str(Path(self.work_dir, Path(path).name))
+                self.message_hub.update_info(name, here)
 
 
 def _go_on(scheduler: _ParamScheduler, fresh: dict, ratio: float) -> None:
