@@ -1,10 +1,13 @@
 """The shipped grids of ablations: every arm trains, beside what it shares."""
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import runner_of
+from mmengine.optim import build_optim_wrapper
+from mmyolo.registry import HOOKS
 from steps import build, collate, sample
 from zoo import ROOT
 
@@ -75,6 +78,28 @@ def test_every_arm_trains(name, arm, replays):
     # A parameter without a gradient would stop several processes.
     unused = [key for key, value in model.named_parameters() if value.grad is None]
     assert not unused
+    # Nor has the optimizer left one out: MMYOLO's YOLOv5 takes weights and biases.
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
+    trained = {id(value) for group in groups for value in group['params']}
+    named = model.named_parameters()
+    assert not [key for key, value in named if id(value) not in trained]
+
+
+def test_no_rate_is_above_that_of_the_optimizer_in_warm_up():
+    """A step of AdamW is as long as its rate, whatever the gradient."""
+    cfg = grid('yolov5_n_scenes').arms['YOLOv5-n']
+    wrapper = build_optim_wrapper(build(cfg), cfg.optim_wrapper)
+    runner = SimpleNamespace(
+        optim_wrapper=wrapper, train_dataloader=range(50), iter=0, epoch=0
+    )
+    hook = HOOKS.build(cfg.default_hooks.param_scheduler)
+    hook.before_train(runner)
+    for runner.iter in range(150):
+        runner.epoch = runner.iter // 50
+        hook.before_train_iter(runner, runner.iter % 50)
+        rates = [group['lr'] for group in wrapper.param_groups]
+        assert max(rates) <= cfg.optim_wrapper.optimizer.lr
+    assert min(rates) > 0.9 * cfg.optim_wrapper.optimizer.lr
 
 
 def scheduled_epochs(cfg) -> int:
