@@ -65,3 +65,18 @@ def test_an_error_is_said_once_and_not_by_all(monkeypatch, capsys):
         assert said in capsys.readouterr().err
     # The first one's error is there before others say anything.
     assert len(waited) == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'option'),
+    [
+        ('yolov5/yolov5_s-v61_8xb16-100e_aitod', 'custom_hooks.0.momentum'),
+        ('yolox/yolox_s_8xb8-100e_aitod', 'custom_hooks.2.momentum'),
+    ],
+)
+def test_the_option_that_sets_the_momentum_of_ema(tmp_path, name, option):
+    assert f'`{option}' in (ROOT / 'docs/running.md').read_text()
+    path = ROOT / f'configs/{name}.py'
+    cfg = launch.load_config(path, tmp_path, {option: 0.5})
+    (hook,) = [hook for hook in cfg.custom_hooks if hook.type == 'EMAHook']
+    assert hook.momentum == 0.5

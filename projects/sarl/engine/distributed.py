@@ -140,17 +140,18 @@ def _check_shared(work_dir: str) -> None:
         InputError: If one does not, in all of them.
     """
     with tempfile.NamedTemporaryFile(dir=work_dir, prefix='.shared-') as file:
-        name = [file.name if get_rank() == 0 else None]
+        name = [Path(file.name).name if get_rank() == 0 else None]
         broadcast_object_list(name)
+        path = Path(work_dir, name[0])
         until = time.monotonic() + PATIENCE
-        while not Path(name[0]).exists() and time.monotonic() < until:
+        while not path.exists() and time.monotonic() < until:
             time.sleep(0.1)
-        sees = all_gather_object(Path(name[0]).exists())
+        sees = all_gather_object(path.exists())
     if not all(sees):
         raise InputError(
-            f'process {sees.index(False)} does not see the work directory of the first '
-            f'one, {Path(name[0]).parent}. Name a folder that all machines share, by '
-            f'its whole path, with --work-dir.'
+            f'the work directory of process {sees.index(False)} is not that of the '
+            f'first one. Name a folder that all machines share with --work-dir, by its '
+            f'whole path.'
         )
 
 
