@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import mmcv
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .errors import InputError
 
@@ -27,15 +27,14 @@ def find_images(folder: Path) -> list[Path]:
         folder (Path): The folder.
 
     Raises:
-        InputError: If it does not exist or two images differ in their suffix only.
+        InputError: If it does not exist, may not be read, or two images differ in their
+            suffix only.
     """
-    if not folder.is_dir():
-        raise InputError(f'folder {folder} does not exist.')
-    paths = sorted(
+    paths = [
         path
-        for path in folder.iterdir()
+        for path in list_folder(folder)
         if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
-    )
+    ]
     by_stem: dict[str, Path] = {}
     for path in paths:
         other = by_stem.setdefault(path.stem, path)
@@ -44,6 +43,23 @@ def find_images(folder: Path) -> list[Path]:
                 f'{other} and {path} differ in their suffix only. Keep one of them.'
             )
     return paths
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """List what is in a folder, by name.
+
+    Args:
+        folder (Path): The folder.
+
+    Raises:
+        InputError: If it does not exist or may not be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f'folder {folder} does not exist.') from None
+    except OSError as error:
+        raise InputError(f'folder {folder} cannot be read: {error.strerror}.') from None
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -97,8 +113,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f'{path} is not a readable image: {error}.') from None
+    except Exception as error:
+        # Of any type: Pillow's readers meet broken files with OverflowError,
+        # struct.error and more.
+        raise InputError(f'{path} is not a readable image: {_reason(error)}.') from None
+
+
+def _reason(error: Exception) -> str:
+    """Tell what an error says but the path, which stands beside it."""
+    if isinstance(error, UnidentifiedImageError):
+        return 'it is of no known format'
+    return getattr(error, 'strerror', None) or str(error) or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
@@ -132,21 +157,30 @@ def image_problem(path: Path) -> str | None:
     Returns:
         str | None: What is wrong, None if nothing.
     """
-    with path.open('rb') as file:
-        head = file.read(8)
-        file.seek(max(0, path.stat().st_size - 16))
-        tail = file.read()
-    if head.startswith(b'\xff\xd8') and tail.rstrip(b'\0').endswith(b'\xff\xd9'):
-        return None
-    if head.startswith(b'\x89PNG') and b'IEND' in tail:
-        return None
+    return _examine(path)[0]
+
+
+def _examine(path: Path) -> tuple[str | None, bool]:
+    """Tell what is wrong with an image, and whether it is a JPEG or PNG file."""
+    try:
+        with path.open('rb') as file:
+            head = file.read(8)
+            file.seek(max(0, path.stat().st_size - 16))
+            tail = file.read()
+    except OSError as error:
+        return f'the image cannot be read ({error.strerror})', False
+    jpeg, png = head.startswith(b'\xff\xd8'), head.startswith(b'\x89PNG')
+    jpeg_ends = jpeg and tail.rstrip(b'\0').endswith(b'\xff\xd9')
+    if jpeg_ends or (png and b'IEND' in tail):
+        return None, True
     # Another format, or bytes after the end marker: only decoding tells.
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        return f'the image is truncated or broken ({error})'
-    return None
+    except Exception as error:
+        # Of any type, as above.
+        return f'the image is truncated or broken ({_reason(error)})', jpeg or png
+    return None, jpeg or png
 
 
 def training_problem(path: Path) -> str | None:
@@ -158,9 +192,8 @@ def training_problem(path: Path) -> str | None:
     Returns:
         str | None: What is wrong, None if nothing.
     """
-    problem = image_problem(path)
+    problem, usual = _examine(path)
     # OpenCV decodes any JPEG and PNG file, but not all others that Pillow does.
-    usual = path.suffix.lower() in ('.jpg', '.jpeg', '.png')
     if problem is None and not usual and mmcv.imread(path) is None:
         return 'OpenCV, by which training loads images, does not decode it'
     return problem

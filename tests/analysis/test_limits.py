@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sarl.analysis.limits import limits
+from sarl.analysis.limits import limits, limits_of_files, limits_table
+from sarl.conversion import visdrone
 from sarl.metrics.boxes import Detections, Objects
 from sarl.metrics.coco_protocol import AITOD
+from sarl.metrics.score_files import score_files
 
 # Ships and cars of 10 x 10 px, one image.
 OBJECTS = [(0, [10, 10, 10, 10]), (0, [50, 50, 10, 10]), (1, [90, 90, 10, 10])]
@@ -78,6 +81,48 @@ def test_ignored_objects_mend_nothing():
     scores = score_all(found, ignored=(False, True, True))
     assert scores['as it is'] == scores['perfect classes'] == 1
     assert scores['perfect boxes'] == 1
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'ap', 'without_background'),
+    [
+        # 0.62 of it in the region: ignored at 3 of 10 thresholds, else above the car.
+        ([94, 110, 16, 10], (3 + 7 / 2) / 10, (3 + 7 / 2) / 10),
+        # 0.44 of it in the region: wrong at every threshold.
+        ([91, 110, 16, 10], 0.5, 1),
+        # In one of the others.
+        ([2, 152, 6, 6], 1, 1),
+    ],
+)
+def test_visdrones_ignored_objects(tmp_path, wrong, ap, without_background):
+    for folder in ('images', 'annotations'):
+        (tmp_path / folder).mkdir()
+    Image.new('RGB', (200, 200)).save(tmp_path / 'images/a.jpg')
+    rows = '10,10,20,20,1,4,0,0', '100,100,90,90,0,0,0,0', '0,150,20,20,1,11,0,0'
+    (tmp_path / 'annotations/a.txt').write_text('\n'.join(rows))
+    truth, detections = tmp_path / 'gt.json', tmp_path / 'dt.json'
+    visdrone.convert(tmp_path, truth)
+    in_region = [([110 + 20 * i, 110, 10, 10], 0.9 - i / 10) for i in range(4)]
+    found = [([10, 10, 20, 20], 0.5), (wrong, 0.95), *in_region]
+    detections.write_text(
+        json.dumps(
+            [
+                dict(image_id=1, category_id=4, bbox=box, score=score)
+                for box, score in found
+            ]
+        )
+    )
+    scores = limits_of_files(truth, detections)
+    metrics = score_files('visdrone', truth, detections)
+    assert metrics['visdrone/coco_AP'] == pytest.approx(ap)
+    assert scores['as it is'] == {
+        key.removeprefix('visdrone/'): value
+        for key, value in metrics.items()
+        if key.startswith('visdrone/coco_AP')
+    }
+    background = scores['nothing of the background']['coco_AP']
+    assert background == pytest.approx(without_background)
+    assert '| coco_AP | coco_AP50 |' in ' '.join(limits_table(scores).split())
 
 
 def test_tool(tool, tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import islice
 
 import cv2
 import mmcv
@@ -16,6 +17,7 @@ import torch
 from mmcv.transforms import LoadImageFromFile
 from PIL import ExifTags, Image
 
+from sarl.conversion.folders import walk
 from sarl.conversion.text_files import read_lines
 from sarl.conversion.workers import map_in_order
 from sarl.errors import InputError
@@ -157,6 +159,18 @@ def test_images_are_found_by_any_suffix(tmp_path):
         find_images(tmp_path / 'nowhere')
 
 
+def test_linked_folders_are_walked_once(tmp_path):
+    (tmp_path / 'a/b').mkdir(parents=True)
+    (tmp_path / 'a/b/up').symlink_to(tmp_path)
+    (tmp_path / 'c').symlink_to('a')
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'a/link').symlink_to('../elsewhere')
+    # Without an end, the walk would take for ever.
+    first = islice(walk(tmp_path), 9)
+    walked = [os.path.relpath(folder, tmp_path) for folder, _, _ in first]
+    assert walked == ['.', 'a', 'a/b', 'a/link']
+
+
 @pytest.mark.parametrize('suffix', ['png', 'tif'])
 def test_images_of_any_depth_become_8_bit_bgr(tmp_path, suffix):
     rng = np.random.default_rng(0)
@@ -214,6 +228,8 @@ def test_what_pillow_decodes_and_training_does_not(tmp_path):
     with pytest.raises(AssertionError, match='failed to load'):
         LoadImageFromFile()(dict(img_path=str(path)))
     assert 'OpenCV' in training_problem(path)
+    # The suffix tells nothing.
+    assert 'OpenCV' in training_problem(path.rename(path.with_suffix('.jpg')))
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'tif', 'bmp'])
@@ -231,6 +247,25 @@ def test_broken_images(tmp_path, suffix):
         image_size(path)
     with pytest.raises(InputError, match=r'other\.png does not exist'):
         read_image(tmp_path / 'other.png')
+
+
+def test_a_width_that_no_decoder_takes(tmp_path):
+    path = tmp_path / 'image.bmp'
+    Image.new('RGB', (40, 30)).save(path)
+    content = bytearray(path.read_bytes())
+    content[18:22] = b'\xff' * 4
+    path.write_bytes(content)
+    assert 'truncated or broken' in image_problem(path)
+
+
+@pytest.mark.parametrize('function', [image_size, image_header])
+def test_errors_of_any_type_are_one(tmp_path, monkeypatch, function):
+    def fail(_):
+        raise OverflowError('too large')
+
+    monkeypatch.setattr(Image, 'open', fail)
+    with pytest.raises(InputError, match=r'a\.bmp is not a readable image: too large'):
+        function(tmp_path / 'a.bmp')
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """The validator and its statistics, on one fault at a time and on real data."""
 
 import json
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -377,7 +378,8 @@ IMAGE_FAULTS = {
         lambda: Path('images/a.png').write_text('<html>'),
         {
             'broken-image': [
-                'train.json: image a.png cannot be used: not a readable image'
+                'train.json: image a.png cannot be used: {folder}/images/a.png is not '
+                'a readable image: it is of no known format'
             ]
         },
     ),
@@ -412,7 +414,34 @@ IMAGE_FAULTS = {
 def test_faults_of_images(splits, fault):
     change, expected = IMAGE_FAULTS[fault]
     change()
-    assert texts(check()) == expected
+    assert texts(check()) == {
+        kind: [item.format(folder=os.path.realpath('.')) for item in items]
+        for kind, items in expected.items()
+    }
+
+
+def test_linked_folders(splits, edit):
+    """Images lie elsewhere, and are listed by the link or by where it leads."""
+    Path('nas/.hidden').mkdir(parents=True)
+    Path('images/train').symlink_to('../nas')
+    Path('nas/up').symlink_to('../images')
+    for name in ('a.png', 'b.png', 'c.JPG'):
+        shutil.move(f'images/{name}', f'nas/{name}')
+    for name in ('nas/x.png', 'nas/.hidden/y.png'):
+        shutil.copy('images/d.png', name)
+    files = ['train.json', 'val.json']
+    assert texts(check_dataset(files, ['nas', 'images'])) == {
+        'unlisted-image': ['nas/x.png: is in no annotation file']
+    }
+
+    def list_by_link(data):
+        for row in data['images']:
+            row['file_name'] = f'train/{row["file_name"]}'
+
+    edit(Path('train.json'), list_by_link)
+    assert texts(check()) == {
+        'unlisted-image': ['images/train/x.png: is in no annotation file']
+    }
 
 
 def test_a_truncated_image(splits):
@@ -677,6 +706,15 @@ def test_command_line_of_a_clean_set(splits, tool):
         'plots/train.png',
         'plots/val.png',
     ]
+
+
+def test_names_that_are_no_text(splits, tool, monkeypatch):
+    shutil.copy(b'images/a.png', b'images/\xcf\xe3.jpg')
+    monkeypatch.setenv('PYTHONIOENCODING', 'utf-8:strict')
+    arguments = ['train.json', 'val.json', '--images', 'images', '--workers', '1']
+    result = tool('dataset_converters/check_dataset.py', *arguments)
+    assert result.returncode == 0, result.stderr
+    assert r'images/\udccf\udce3.jpg: is in no annotation file' in result.stdout
 
 
 def test_command_line_of_a_faulty_set(splits, edit, tool):

@@ -208,6 +208,16 @@ def test_a_folder_of_other_tiles_is_refused(source, tmp_path):
         convert(source, out, Tiling(40, 10))
 
 
+@pytest.mark.parametrize('name', ['annotations.json', 'scenes.json'])
+def test_files_of_another_tool_are_not_deleted(source, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b'my own')
+    with pytest.raises(InputError, match=rf'{name} is not of this tool\. Choose anoth'):
+        convert(source, tmp_path, Tiling(40, 10))
+    assert path.read_bytes() == b'my own'
+    assert not (tmp_path / 'tiling.json').exists()
+
+
 def test_a_test_set_has_no_labels(tool, source, tmp_path):
     shutil.rmtree(source / 'labelTxt')
     result = tool(CONVERTER, source, '--out', tmp_path / 'tiles', *SMALL)

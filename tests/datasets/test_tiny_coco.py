@@ -232,6 +232,16 @@ def test_truncated_images_are_found(coco_folder):
     assert len(dataset(coco_folder, check_images=False)) == 6
 
 
+def test_a_name_too_long_for_a_file(coco_folder, edit):
+    name = 'a' * 300
+    edit(
+        annotations(coco_folder),
+        lambda c: c['images'][2].update(file_name=f'{name}.jpg'),
+    )
+    with pytest.raises(InputError, match=rf'{name}\.jpg of .*train\.json.*too long'):
+        dataset(coco_folder)
+
+
 def test_images_have_the_size_that_training_loads(coco_folder, edit):
     """Labels of 48 x 96 px, drawn on an image that EXIF turns to 96 x 48."""
     path = coco_folder / 'images/train_1.jpg'

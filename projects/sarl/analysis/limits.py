@@ -2,8 +2,9 @@
 
 Reference: Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection
 Errors", arXiv 2008.08115, section 2: a kind of error costs what an oracle that mends it
-alone gains. Oracles here look at all detections, not only at those without a match, and
-the scores are AI-TOD's, by size.
+alone gains. Oracles here look at all detections, not only at those without a match. The
+scores are AI-TOD's, by size, or COCO's of VisDrone where the ground truth has ignored
+regions or others.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,12 @@ from ..markdown import markdown_table
 from ..metrics.aitod_metric import AITODMetric
 from ..metrics.boxes import Detections, Objects
 from ..metrics.coco_protocol import Protocol, score
-from ..metrics.report import AITOD_COLUMNS
 from ..metrics.results_file import read_detections
+from ..metrics.visdrone_metric import (
+    COCO_STYLE,
+    coco_style_objects,
+    ignored_categories,
+)
 
 # TIDE's: below it a detection is of no object.
 BACKGROUND_IOU = 0.1
@@ -34,19 +39,29 @@ def limits_of_files(
         detections (str | Path): A list in COCO's result format.
 
     Returns:
-        dict[str, dict[str, float]]: AP by size, the keys of AI-TOD's columns, as
-        fractions, for each oracle; -1 where there is nothing to score.
+        dict[str, dict[str, float]]: AP by size, as fractions, for each oracle; -1
+        where there is nothing to score. The keys are `AITODMetric`'s `AP...`, or
+        `VisDroneMetric`'s `coco_AP...` where it is VisDrone's ground truth.
 
     Raises:
         InputError: If a file is missing, malformed or not of the other one's data set.
     """
     metric = AITODMetric(str(truth))
-    cat_ids = sorted(metric.coco.cats)
-    objects = Objects.from_coco(metric.coco, metric.image_ids, cat_ids)
-    found = read_detections(detections, metric.coco, metric.image_ids, cat_ids)
+    regions, others = ignored_categories(metric.coco)
+    visdrone = bool(regions or others)
+    cat_ids = sorted(metric.coco.cats.keys() - {*regions, *others})
+    source = metric.coco, metric.image_ids, cat_ids
+    objects = (coco_style_objects if visdrone else Objects.from_coco)(*source)
+    found = read_detections(detections, *source)
+    protocol = COCO_STYLE if visdrone else metric.protocol
+    scores = limits(objects, found, len(cat_ids), protocol)
     return {
-        name: {key: rows[key] for key in AITOD_COLUMNS.values()}
-        for name, rows in limits(objects, found, len(cat_ids), metric.protocol).items()
+        name: {
+            f'coco_{key}' if visdrone else key: value
+            for key, value in rows.items()
+            if key.startswith('AP')
+        }
+        for name, rows in scores.items()
     }
 
 
@@ -56,7 +71,8 @@ def limits_table(scores: dict[str, dict[str, float]]) -> str:
     Args:
         scores (dict[str, dict[str, float]]): From `limits_of_files`.
     """
-    table = markdown_table(['', *AITOD_COLUMNS])
+    columns = [key.replace('AP_', 'AP') for key in next(iter(scores.values()))]
+    table = markdown_table(['', *columns])
     for name, rows in scores.items():
         cells = ('-' if s < 0 else f'{100 * s:.1f}' for s in rows.values())
         table.add_row([name, *cells])
@@ -73,7 +89,7 @@ def limits(
     - perfect classes: a detection gets the class of the object that it overlaps most,
       from an IoU of 0.5;
     - nothing of the background: a detection that overlaps no object by an IoU of 0.1
-      is left out;
+      is left out, unless half of it lies in an ignored object of its class;
     - nothing missed: an object that no detection of its class overlaps by an IoU of 0.5
       is not asked for.
 
@@ -87,9 +103,9 @@ def limits(
         dict[str, dict[str, float]]: `Scores.rows` of each.
     """
     boxes, labels = detections.box.copy(), detections.label.copy()
-    background = np.ones(len(labels), bool)
+    background = ~_in_ignored(objects, detections)
     missed = ~objects.ignored
-    for image_objects, found in _by_image(objects, detections):
+    for image_objects, found in _by_image(objects, detections, ignored=False):
         target = objects.take(image_objects)
         overlap = mask.iou(
             detections.box[found], target.box, np.zeros(len(image_objects), bool)
@@ -105,7 +121,7 @@ def limits(
         close = overlap[rows, best] >= FOREGROUND_IOU
         labels[found[close]] = target.label[best[close]]
 
-        background[found] = overlap.max(axis=1) < BACKGROUND_IOU
+        background[found] &= overlap.max(axis=1) < BACKGROUND_IOU
         missed[image_objects] = same.max(axis=0) < FOREGROUND_IOU
 
     variants = {
@@ -121,13 +137,33 @@ def limits(
     }
 
 
+def _in_ignored(objects: Objects, detections: Detections) -> np.ndarray:
+    """Tell which detections the lowest threshold does not count as wrong."""
+    inside = np.zeros(len(detections.label), bool)
+    for image_objects, found in _by_image(objects, detections, ignored=True):
+        target = objects.take(image_objects)
+        # COCO's measure for crowds: the part of the detection that lies in it.
+        covered = mask.iou(
+            detections.box[found], target.box, np.ones(len(image_objects), bool)
+        )
+        same = covered * (detections.label[found, None] == target.label)
+        inside[found] = same.max(axis=1) >= FOREGROUND_IOU
+    return inside
+
+
 def _by_image(
-    objects: Objects, detections: Detections
+    objects: Objects, detections: Detections, ignored: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the rows of objects that count and of detections, where there are both."""
-    counted = np.flatnonzero(~objects.ignored)
-    for image in np.intersect1d(objects.image[counted], detections.image):
+    """Yield rows of objects and of detections, where an image has both.
+
+    Args:
+        objects (Objects): The ground truth.
+        detections (Detections): What was found.
+        ignored (bool): Whether to take ignored objects, or those that count.
+    """
+    chosen = np.flatnonzero(objects.ignored == ignored)
+    for image in np.intersect1d(objects.image[chosen], detections.image):
         yield (
-            counted[objects.image[counted] == image],
+            chosen[objects.image[chosen] == image],
             np.flatnonzero(detections.image == image),
         )

@@ -10,7 +10,6 @@ References:
 """
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
@@ -21,6 +20,7 @@ from ..datasets.aitod import AITODDataset
 from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, read_json
 from ..errors import InputError
 from ..images import SUFFIXES, image_problem, image_size
+from .folders import walk
 from .workers import map_in_order
 from .xview import TILE_NAME
 
@@ -187,15 +187,9 @@ def _find_files(
         for version, release in releases.items()
         for name, split in release.files.items()
     }
-    names, copies, forks, seen = {}, defaultdict(list), [], set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        # A link may lead back up.
-        if os.path.realpath(folder) in seen:
-            subfolders.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        subfolders.sort()
-        for name in sorted(files):
+    names, copies, forks = {}, defaultdict(list), []
+    for folder, _, files in walk(root):
+        for name in files:
             path = Path(folder, name).relative_to(root).as_posix()
             is_image = name.lower().endswith(SUFFIXES)
             if name.startswith('._'):

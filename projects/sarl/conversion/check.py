@@ -10,6 +10,7 @@ import os
 import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import combinations
 from numbers import Real
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from ..datasets.coco_file import OUTSIDE_TOLERANCE, is_box, is_flag, read_json
 from ..errors import InputError
 from ..images import SUFFIXES, Header, image_header, training_problem
+from .folders import walk
 from .statistics import Split, split_statistics, statistics_table
 from .workers import map_in_order
 
@@ -485,8 +487,8 @@ def _look(path: str) -> _Look | None:
         header, problem = image_header(file), training_problem(file)
         if problem is None:
             return _Look(header, None, hashlib.sha256(file.read_bytes()).hexdigest())
-    except InputError:
-        problem = 'not a readable image'
+    except InputError as error:
+        problem = str(error).rstrip('.')
     except Exception as error:
         problem = f'not readable ({type(error).__name__}: {error})'
     return _Look(problem=problem)
@@ -521,23 +523,30 @@ def _header_kinds(header: Header, image: dict) -> Iterator[tuple[str, str]]:
 
 
 def _find_unlisted(files: list[_File], found: _Findings) -> None:
-    listed = {file.location(image) for file in files for image in file.images}
+    # By real folder: links give an image more than one location.
+    real_path = cache(os.path.realpath)
+    listed = {
+        os.path.join(real_path(folder), name)
+        for file in files
+        for folder, name in map(os.path.split, map(file.location, file.images))
+    }
     folders = {file.real_folder: file.folder for file in files}
-    unlisted, forks = set(), set()
+    unlisted, forks = {}, {}
     for real, given in folders.items():
-        for directory, subfolders, names in os.walk(real):
+        for directory, subfolders, names in walk(real):
             subfolders[:] = [name for name in subfolders if not name.startswith('.')]
             for name in names:
-                path = os.path.join(directory, name)
+                path = os.path.join(real_path(directory), name)
                 if path in listed or not name.lower().endswith(SUFFIXES):
                     continue
+                shown = given / os.path.relpath(directory, real) / name
                 if name.startswith('._'):
-                    forks.add(given / os.path.relpath(path, real))
+                    forks.setdefault(path, shown)
                 elif not name.startswith('.'):
-                    unlisted.add(given / os.path.relpath(path, real))
-    for path in sorted(unlisted):
+                    unlisted.setdefault(path, shown)
+    for path in sorted(unlisted.values()):
         found.add('unlisted-image', path, '', 'is in no annotation file')
-    for path in sorted(forks):
+    for path in sorted(forks.values()):
         found.add('resource-fork', path, '', 'is no image but what macOS left')
 
 

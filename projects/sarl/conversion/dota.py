@@ -17,7 +17,7 @@ from ..datasets.coco_file import read_json
 from ..datasets.dota import DOTAv2Dataset
 from ..errors import InputError
 from ..files import write_json, write_whole
-from ..images import find_images, image_problem, image_size
+from ..images import find_images, image_problem, image_size, list_folder
 from .text_files import read_lines
 from .tiling import (
     Tiling,
@@ -221,7 +221,7 @@ def _check_pairs(images: Sequence[Path], labels: Path) -> None:
     stems = {path.stem for path in images}
     labelled = {
         path.stem
-        for path in labels.iterdir()
+        for path in list_folder(labels)
         if path.suffix == '.txt' and not path.name.startswith('.')
     }
     folder = images[0].parent
@@ -270,7 +270,7 @@ def _prepare_folder(out: Path, names: Sequence[str], settings: dict) -> None:
             f'{out} holds tiles of other settings, {old} and not {settings}. {mend}'
         )
     if images.is_dir():
-        others = {path.name.removesuffix('.part') for path in images.iterdir()}
+        others = {path.name.removesuffix('.part') for path in list_folder(images)}
         if record.exists():
             others -= set(names)
         if others:
@@ -278,8 +278,11 @@ def _prepare_folder(out: Path, names: Sequence[str], settings: dict) -> None:
                 f'{images} holds {len(others)} files that are not tiles of this run, '
                 f'first {min(others)}. {mend}'
             )
-    for name in ('annotations.json', 'scenes.json'):
-        (out / name).unlink(missing_ok=True)
+    for path in (out / 'annotations.json', out / 'scenes.json'):
+        # A run of ours writes its record first.
+        if path.exists() and not record.exists():
+            raise InputError(f'{path} is not of this tool. {mend}')
+        path.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     write_json(record, settings)
     images.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from ..datasets.visdrone import VisDroneDataset
 from ..errors import InputError
 from ..files import write_json
 from ..garbage import no_garbage_collection
-from ..images import find_images, image_size
+from ..images import find_images, image_size, list_folder
 from .text_files import read_lines
 from .workers import map_in_order
 
@@ -194,7 +194,7 @@ def find_split(src: Path) -> Split:
     if not (folder / 'annotations').is_dir():
         return Split([images[name] for name in names], None)
     annotations: dict[str, Path] = {}
-    for path in sorted((folder / 'annotations').iterdir()):
+    for path in list_folder(folder / 'annotations'):
         if path.suffix.lower() != '.txt' or path.name.startswith('.'):
             continue
         other = annotations.setdefault(path.stem + '.txt', path)

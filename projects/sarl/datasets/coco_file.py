@@ -102,11 +102,18 @@ class StrictCOCO(COCO):
             folder (str | Path): The folder that `file_name` is relative to.
 
         Raises:
-            InputError: If an image is missing, truncated, of another size when training
-                loads it, or not one that training loads.
+            InputError: If an image is missing, truncated, not to be read, of another
+                size when training loads it, or not one that training loads.
         """
         images = {Path(folder) / row['file_name']: row for row in self.imgs.values()}
-        missing = [path for path in images if not path.is_file()]
+        try:
+            missing = [path for path in images if not path.is_file()]
+        except OSError as error:
+            raise InputError(
+                f'image {error.filename} of {self.path} cannot be read: '
+                f'{error.strerror}. Correct its file_name, or the permissions of its '
+                f'folder.'
+            ) from None
         if missing:
             raise InputError(
                 f'{len(missing)} of {len(images)} images of {self.path} are missing, '

@@ -251,6 +251,9 @@ def run_tool(main: Callable[[], None]) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    if hasattr(sys.stdout, 'reconfigure'):
+        # A file's name may hold bytes that are no text.
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         try:
             main()

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from mmengine.logging import print_log
 
+from ..datasets.coco_file import StrictCOCO
 from ..errors import InputError
 from ..registry import register_metric
 from . import visdrone_toolkit
@@ -26,6 +27,7 @@ AREA_RANGES = {
     't': AREA_RANGES_AITOD['t'],
     **AREA_RANGES_COCO,
 }
+COCO_STYLE = Protocol(AREA_RANGES, visdrone_toolkit.CAPS)
 
 
 @register_metric
@@ -63,9 +65,9 @@ class VisDroneMetric(DetectionMetric):
     def __init__(
         self,
         ann_file: str,
-        area_ranges: dict[str, tuple[float, float]] = AREA_RANGES,
-        max_dets: Sequence[int] = visdrone_toolkit.CAPS,
-        backend: str = 'faster_coco_eval',
+        area_ranges: dict[str, tuple[float, float]] = COCO_STYLE.area_ranges,
+        max_dets: Sequence[int] = COCO_STYLE.max_dets,
+        backend: str = COCO_STYLE.backend,
         **kwargs,
     ) -> None:
         super().__init__(ann_file, **kwargs)
@@ -85,9 +87,7 @@ class VisDroneMetric(DetectionMetric):
         # The toolkit lists the annotation files, so their names decide on ties.
         files = [PurePosixPath(image['file_name']).stem + '.txt' for image in images]
         self.by_name = np.array(sorted(range(len(files)), key=files.__getitem__))
-        names = {cat_id: _plain(row['name']) for cat_id, row in self.coco.cats.items()}
-        self.region_ids = [i for i, name in names.items() if name.startswith('ignore')]
-        self.other_ids = [i for i, name in names.items() if name in ('other', 'others')]
+        self.region_ids, self.other_ids = ignored_categories(self.coco)
         if not self.region_ids:
             print_log(
                 f'{ann_file} has no category "ignored-regions": where the images have '
@@ -100,11 +100,9 @@ class VisDroneMetric(DetectionMetric):
         self, detections: Detections, classes: Sequence[str]
     ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         """Score detections, see `DetectionMetric.score`."""
-        objects = Objects.from_coco(
-            self.coco, self.image_ids, self.coco.get_cat_ids(classes), _is_ignored
-        )
+        cat_ids = self.coco.get_cat_ids(classes)
+        objects = Objects.from_coco(self.coco, self.image_ids, cat_ids, _is_ignored)
         regions = Objects.from_coco(self.coco, self.image_ids, self.region_ids)
-        others = Objects.from_coco(self.coco, self.image_ids, self.other_ids)
         _warn_of_order(detections)
         place = np.argsort(self.by_name)
         official = visdrone_toolkit.score(
@@ -116,7 +114,7 @@ class VisDroneMetric(DetectionMetric):
             len(classes),
         )
         coco = score(
-            _with_ignored(objects, (regions, others), len(classes)),
+            coco_style_objects(self.coco, self.image_ids, cat_ids),
             detections,
             len(classes),
             self.protocol,
@@ -142,6 +140,42 @@ class VisDroneMetric(DetectionMetric):
         )
 
 
+def ignored_categories(coco: StrictCOCO) -> tuple[list, list]:
+    """Find the categories that are no classes, by their names.
+
+    Args:
+        coco (StrictCOCO): The ground truth.
+
+    Returns:
+        tuple[list, list]: Ids of the ignored regions, and of the others.
+    """
+    names = {cat_id: _plain(row['name']) for cat_id, row in coco.cats.items()}
+    return (
+        [i for i, name in names.items() if name.startswith('ignore')],
+        [i for i, name in names.items() if name in ('other', 'others')],
+    )
+
+
+def coco_style_objects(
+    coco: StrictCOCO, image_ids: Sequence, cat_ids: Sequence
+) -> Objects:
+    """Take the objects that COCO's scores are of: what is ignored is, in every class.
+
+    Args:
+        coco (StrictCOCO): The ground truth.
+        image_ids (Sequence): Ids of the images, in the order of their index.
+        cat_ids (Sequence): Ids of the classes, in the order of their label.
+    """
+    parts = [Objects.from_coco(coco, image_ids, cat_ids, _is_ignored)]
+    for ids in ignored_categories(coco):
+        boxes = Objects.from_coco(coco, image_ids, ids, lambda _: True)
+        parts += [
+            boxes._replace(label=np.full_like(boxes.label, label))
+            for label in range(len(cat_ids))
+        ]
+    return Objects(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
 def _plain(name: str) -> str:
     return name.strip().lower().replace('_', '-').replace(' ', '-')
 
@@ -152,19 +186,6 @@ def _is_ignored(annotation: dict) -> bool:
         or annotation.get('ignore')
         or annotation.get('score') == 0
     )
-
-
-def _with_ignored(
-    objects: Objects, ignored: Sequence[Objects], classes: int
-) -> Objects:
-    parts = [objects]
-    for boxes in ignored:
-        boxes = boxes._replace(ignored=np.ones(len(boxes.label), bool))
-        parts += [
-            boxes._replace(label=np.full_like(boxes.label, label))
-            for label in range(classes)
-        ]
-    return Objects(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _warn_of_order(detections: Detections) -> None:
