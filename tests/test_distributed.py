@@ -473,6 +473,19 @@ def has_trained(log):
     return lambda: re.search(r'Epoch\(train\) +\[3\]', log.read_text())
 
 
+def start_nodes(start, log, work_dirs):
+    """Start a process on each of several machines, as by hand."""
+    port = str(free_port())
+    return [
+        start(
+            f'{log} {rank}.log',
+            *dist_train('my usual.py', 1, '--work-dir', work_dir, *LONG),
+            **dict(NNODES=str(len(work_dirs)), NODE_RANK=str(rank), PORT=port),
+        )
+        for rank, work_dir in enumerate(work_dirs)
+    ]
+
+
 @needs_proc
 def test_a_killed_process_ends_all(folder, start):
     loaders = ['train_dataloader.num_workers=1']
@@ -492,15 +505,7 @@ def test_a_killed_process_ends_all(folder, start):
 
 @needs_proc
 def test_the_end_of_a_node_ends_all(folder, start):
-    port = str(free_port())
-    nodes = [
-        start(
-            f'node {rank}.log',
-            *dist_train('my usual.py', 1, '--work-dir', 'nodes', *LONG),
-            **dict(NNODES='2', NODE_RANK=str(rank), PORT=port),
-        )
-        for rank in range(2)
-    ]
+    nodes = start_nodes(start, 'node', ['nodes', 'nodes'])
     wait_for(has_trained(folder / 'node 0.log'), 'the training')
     everyone = [pid for node in nodes for pid in children(node.pid)]
     assert len(everyone) == 2
@@ -517,15 +522,7 @@ def test_the_end_of_a_node_ends_all(folder, start):
 
 def test_machines_share_the_work_directory(folder, start):
     """Or one would go on from a checkpoint that the others have not."""
-    port = str(free_port())
-    nodes = [
-        start(
-            f'apart {rank}.log',
-            *dist_train('my usual.py', 1, '--work-dir', f'apart {rank}', *LONG),
-            **dict(NNODES='2', NODE_RANK=str(rank), PORT=port),
-        )
-        for rank in range(2)
-    ]
+    nodes = start_nodes(start, 'apart', ['apart 0', 'apart 1'])
     assert [node.wait(PATIENCE) for node in nodes] == [1, 1]
     message = r'^error: .*the work directory of process 1 is not .*--work-dir'
     for rank in range(2):
