@@ -493,7 +493,8 @@ def create_venv(env):
         whole = status == 0 and output.split()[-1:] == [version]
         if whole and not was_moved(env):
             return
-        reason = 'was moved or copied' if whole else f'is not whole or not of {version}'
+        broken = f'is not whole or not of Python {version}'
+        reason = 'was moved or copied' if whole else broken
         env.report.step(f'{env.folder} {reason}: made anew')
     # The wheels and the half-built mmcv stay.
     for name in ('bin', 'lib', 'lib64', 'include', 'pyvenv.cfg'):
