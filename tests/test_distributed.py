@@ -488,7 +488,11 @@ def start_nodes(start, log, work_dirs):
 
 @needs_proc
 def test_a_killed_process_ends_all(folder, start):
-    loaders = ['train_dataloader.num_workers=1']
+    # Loaders that outlive an epoch, or there are none between two.
+    loaders = [
+        'train_dataloader.num_workers=1',
+        'train_dataloader.persistent_workers=True',
+    ]
     script = start(
         'killed.log',
         *dist_train('my usual.py', 2, '--work-dir', 'killed', *LONG, *loaders),
