@@ -90,9 +90,11 @@ def losses(head, epoch, objects=slice(2)):
         torch.nn.init.normal_(parameter, std=0.05)
     MessageHub.get_current_instance().update_info('epoch', epoch)
     features = tuple(torch.randn(2, CHANNELS, HEIGHT // s, WIDTH // s) for s in STRIDES)
-    # image index, label, x1, y1, x2, y2: 4 x 16 and 128 x 32 px, which makes 8 and 64;
-    # the second image is empty
-    truth = torch.tensor([[0, 0, 10.0, 10, 14, 26], [0, 1, 20, 60, 148, 92]])
+    # image index, label, x1, y1, x2, y2: 4 x 16 and 128 x 32 px, which makes 8 and 64,
+    # and one that no anchor of YOLOv7 fits; the second image is empty
+    truth = torch.tensor(
+        [[0, 0, 10.0, 10, 14, 26], [0, 1, 20, 60, 148, 92], [0, 0, 60, 10, 61.5, 11.5]]
+    )
     metas = [dict(img_shape=(HEIGHT, WIDTH), batch_input_shape=(HEIGHT, WIDTH))] * 2
     result = head.loss_by_feat(*head(features), truth[objects], metas)
     sum(result.values()).sum().backward()
@@ -148,8 +150,9 @@ def test_the_mean_is_by_the_weights_of_the_head(name, epoch, monkeypatch):
     assert means == pytest.approx([1], abs=1e-5)
 
 
-# Both, none, and the large one, which leaves YOLOv7's finest level without positives.
-@pytest.mark.parametrize('objects', [slice(2), slice(0), slice(1, 2)])
+# Both, none, the large one, which leaves YOLOv7's finest level without positives, and
+# one that leaves all of its levels without.
+@pytest.mark.parametrize('objects', [slice(2), slice(0), slice(1, 2), slice(2, 3)])
 @pytest.mark.parametrize(('name', 'epoch'), CASES)
 def test_constant_weight_gives_the_plain_head(name, epoch, objects):
     plain, plain_gradients = losses(build(name), epoch, objects)

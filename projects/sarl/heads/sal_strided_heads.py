@@ -103,9 +103,10 @@ class SALYOLOv7Head(_SizesFromAssigner, YOLOv7Head):
         levels = [
             (targets[:, 4] * width * targets[:, 5] * height).sqrt()
             for targets in assigned['mlvl_targets_normed']
+            # The head passes over levels without positives, whose targets have no sizes
+            # where no level has any.
+            if len(targets)
         ]
-        # The head passes over levels without positives.
-        levels = [sizes for sizes in levels if len(sizes)]
         if not levels:
             return []
         weights = self.loss_bbox.size_weight(torch.cat(levels))
