@@ -488,6 +488,13 @@ def test_necks_that_do_not_fit():
     model = SARL([256, 512, 1024], neck, widen_factor=0.125, place='after')
     with pytest.raises(ValueError, match=r'YOLOv7PAFPN returns .*place=.before'):
         model(levels()[1:])
+    # It takes its levels from the coarsest, and returns them so.
+    neck = dict(type='mmdet.YOLOV3Neck', num_scales=3)
+    neck.update(in_channels=[32, 16, 8], out_channels=[16, 8, 4])
+    model = SARL([8, 16, 32], neck, place='after')
+    inputs = [torch.rand(1, 8 * 2**i, 32 >> i, 32 >> i) for i in range(3)]
+    with pytest.raises(ValueError, match=r"coarsest level first takes place='before'"):
+        model(inputs)
 
 
 def test_unknown_settings():
@@ -497,6 +504,8 @@ def test_unknown_settings():
         sarl(towards='down')
     with pytest.raises(ValueError, match="no relay 'torch'"):
         sarl(relay=dict(type='torch'))
+    with pytest.raises(ValueError, match="gates are .*'all'"):
+        sarl(relay=dict(gates='all'))
     with pytest.raises(ValueError, match="gates are .*'all'"):
         sarl(relay=dict(type='gate', gates='all'))
     with pytest.raises(ValueError, match="resample is .*'mean'"):

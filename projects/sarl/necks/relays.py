@@ -119,6 +119,7 @@ class Relay(nn.Module):
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f'kernel_size is odd, not {kernel_size}')
+        self.to_fine = resample == 'nearest'
         self.detail = self._build_detail(source, width, resample, kernel_size, **conv)
         self.context = ConvModule(target, width, 1, **conv)
         self.project = nn.Conv2d(width, target, 1)
@@ -146,12 +147,14 @@ class Relay(nn.Module):
         Raises:
             ValueError: If the levels are not neighbours.
         """
-        sizes = source.shape[-2:], target.shape[-2:]
-        if any(abs(max(pair) - 2 * min(pair)) > 1 for pair in zip(*sizes, strict=True)):
+        levels = (target, source) if self.to_fine else (source, target)
+        finer, coarser = (tuple(level.shape[-2:]) for level in levels)
+        if any(abs(f - 2 * c) > 1 for f, c in zip(finer, coarser, strict=True)):
             raise ValueError(
-                f'a relay joins levels of which one has twice the resolution, not '
-                f'{tuple(sizes[0])} and {tuple(sizes[1])}: give SARL every stride from '
-                f'the first to the last, finest first'
+                f'a relay joins a level with one of half its resolution, not {finer} '
+                f'and {coarser}: give SARL every stride from the first to the last, '
+                f'finest first; a neck that returns its coarsest level first takes '
+                f"place='before' only"
             )
         return target + self.project(self.select(source, target))
 

@@ -47,7 +47,7 @@ class RelayChain(BaseModule):
         if towards not in ('coarse', 'fine', 'both'):
             raise ValueError(f"towards is 'coarse', 'fine' or 'both', not {towards!r}")
         kwargs |= relay
-        kind = kwargs.pop('type')
+        kind = kwargs.pop('type', 'gate')
         if kind not in RELAYS:
             raise ValueError(f'SARL has no relay {kind!r}, only {sorted(RELAYS)}')
         pairs = list(zip(channels[:-1], channels[1:], strict=True))
