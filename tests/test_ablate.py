@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,6 +48,7 @@ neck = dict(
 nwd = dict(
     _delete_=True, type='NWDLoss', constant=1.6, bbox_format='xywh', return_iou=True
 )
+sal = dict(_delete_=True, type='SAL', loss=_base_.model.bbox_head.loss_bbox)
 grid = dict(
     baseline='plain',
     seeds=[3, 4],
@@ -55,6 +57,7 @@ grid = dict(
         'plain + SARL': dict(model=dict(neck=neck)),
         'NWD': dict(model=dict(bbox_head=dict(loss_bbox=nwd))),
         'broken': dict(model=dict(backbone=dict(type='NoBackbone'))),
+        'SAL in a plain head': dict(model=dict(bbox_head=dict(loss_bbox=sal))),
     }},
 )
 """
@@ -305,14 +308,18 @@ def test_weights_are_downloaded_on_request_only(folder, tool, tmp_path):
 def test_a_broken_arm_does_not_stop_the_others(folder, tool, tmp_path):
     result = tool(
         'ablate.py',
-        *(folder / 'grid.py', '--arms', 'broken', 'NWD', '--seeds', 3),
-        *('--work-dir', 'runs'),
+        *(folder / 'grid.py', '--arms', 'broken', 'SAL in a plain head', 'NWD'),
+        *('--seeds', 3, '--work-dir', 'runs'),
     )
     assert result.returncode == 1
     assert 'Traceback' not in result.stderr
-    assert '1 of 3 runs failed, first broken, seed 3: KeyError' in result.stderr
+    assert '2 of 4 runs failed, first broken, seed 3: KeyError' in result.stderr
     (log,) = tmp_path.glob('runs/broken-*/seed3/console.log')
     assert 'NoBackbone' in log.read_text()
+    # As `tools/train.py` refuses it, before any step.
+    (log,) = tmp_path.glob('runs/SAL_*/seed3/console.log')
+    assert 'YOLOv5Head divides boxes by the stride' in log.read_text()
+    assert not log.with_name('crops.txt').exists()
     # What a config imports is there in the processes that run.
     assert list(tmp_path.glob('runs/NWD-*/seed3/scores.json'))
     # Without --held-out the whole training set trains.
@@ -339,6 +346,44 @@ def test_two_share_a_work_folder(folder, tool, tmp_path):
     assert len(list(tmp_path.glob('runs/*/seed3/*/vis_data'))) == 2
 
 
+def test_a_run_that_another_has_comes_last(folder, tool, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, '_run_all', lambda waiting, jobs: {})
+        grid = read_grid(folder / 'grid.py', [3])
+        arms = {name: grid.arms[name] for name in ('plain', 'NWD')}
+        folders = runs.run_grid(grid._replace(arms=arms), tmp_path / 'runs')
+    plain, nwd = (folders[name][3] / 'scores.json' for name in arms)
+    arguments = ('--arms', 'NWD', '--seeds', 3, '--work-dir', 'runs')
+    with ThreadPoolExecutor() as pool:
+        with runs._lock(plain.parent):
+            result = pool.submit(tool, 'ablate.py', folder / 'grid.py', *arguments)
+            while not nwd.is_file():
+                assert not result.done(), result.result().stderr
+                time.sleep(0.1)
+            assert not plain.is_file()
+        assert result.result().returncode == 0, result.result().stderr
+    assert plain.is_file()
+
+
+def test_a_run_of_changed_code_is_refused(folder, tmp_path):
+    """Its folder is named for the code that was there when the grid began."""
+    cfg = runs._prepare(read_grid(folder / 'grid.py').arms['plain'], 3, Path('w'), 1)
+    with pytest.raises(InputError, match='were changed while the grid ran'):
+        runs._train_and_score(cfg, tmp_path / 'plain-0123abcd/seed3', 'start')
+    assert not list(tmp_path.rglob('crops.txt'))
+
+
+def test_settings_of_randomness_are_kept_beside_the_seed(folder):
+    cfg = read_grid(folder / 'grid.py').arms['plain']
+    digests = set()
+    for settings in dict(seed=9), dict(deterministic=True):
+        cfg.randomness = settings
+        prepared = runs._prepare(cfg, 3, Path('w'), 1)
+        assert prepared.randomness == {**settings, 'seed': 3}
+        digests.add(runs._digest(prepared, ''))
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize(
     ('old', 'new', 'message'),
     [
@@ -350,6 +395,11 @@ def test_two_share_a_work_folder(folder, tool, tmp_path):
         ("scene=['b']", "place=['b']", "train_1.jpg has no field 'place'"),
         ("held_out=dict(scene=['b']),", '', 'needs one field'),
         ('train_cfg = ', "load_from = 'a.pth'\ntrain_cfg = ", "checkpoint='a.pth'"),
+        (
+            "model=dict(backbone=dict(type='NoBackbone'))",
+            "load_from='a.pth'",
+            "load_from, of 'broken', .*checkpoint='a.pth'",
+        ),
         ('held_out=dict', "start='no.py', held_out=dict", r'no\.py does not exist'),
         ('held_out=dict', "start='grid.py', held_out=dict", 'starts from itself'),
         (

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import nn
 
-from sarl.analysis import costs_of_configs, count_parameters, flops, forward_ms
+from sarl.analysis import (
+    cost_of_detector,
+    costs_of_configs,
+    count_parameters,
+    flops,
+    forward_ms,
+)
 
 BENCHMARK = Path(__file__).parents[2] / 'tools/benchmarks/cost.py'
 
@@ -17,6 +27,22 @@ def test_flops_of_a_convolution_by_hand():
     model = nn.Conv2d(3, 8, 3, padding=1, bias=False).eval()
     assert count_parameters(model) == 3 * 8 * 9
     assert flops(model, torch.rand(1, 3, 10, 20)) == 3 * 8 * 9 * 10 * 20
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'faster_rcnn/faster-rcnn_r50_fpn_8xb2-12e_aitod.py',
+        'dino/dino-4scale_r50_8xb2-12e_aitod.py',
+    ],
+)
+def test_detectors_that_need_to_know_the_size_of_an_image(name):
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    init_default_scope('mmdet')
+    detector = MODELS.build(cfg.model).eval()
+    small, large = (cost_of_detector(detector, 384, width) for width in (384, 448))
+    assert small.parameters == count_parameters(detector)
+    assert small.flops < large.flops
 
 
 def test_every_model_is_timed():

@@ -58,7 +58,7 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
 
     Raises:
         InputError: If the file is missing, its `grid` is not as described above, its
-            metric is not AITODMetric, whose scores the tables show, it has a
+            metric is not AITODMetric, whose scores the tables show, it or an arm has a
             `load_from`, or it starts from itself.
     """
     if not path.is_file():
@@ -77,13 +77,6 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
             f"{path}: a grid is scored by val_evaluator=dict(type='AITODMetric', ...), "
             f'alone, not by {kind}.'
         )
-    if cfg.get('load_from'):
-        raise InputError(
-            f'{path}: load_from has no effect in a grid. For arms that start from a '
-            f"checkpoint set model=dict(init_cfg=dict(type='Pretrained', "
-            f"checkpoint='{cfg.load_from}')), from a baseline that is trained first "
-            f"grid=dict(start='its_grid.py')."
-        )
     seeds = list(grid.get('seeds', [0]) if seeds is None else seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f'{path}: seeds are different numbers, not {seeds}.')
@@ -98,6 +91,15 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
             settings == other.to_dict() for key, other in arms.items() if key != name
         ):
             raise InputError(f'{path}: {name!r} does not differ from another arm.')
+    for name, arm in arms.items():
+        if arm.get('load_from'):
+            raise InputError(
+                f'{path}: load_from, of {name!r}, has no effect in a grid. For arms '
+                f'that start from a checkpoint set '
+                f"model=dict(init_cfg=dict(type='Pretrained', "
+                f"checkpoint='{arm.load_from}')), from a baseline that is trained "
+                f"first grid=dict(start='its_grid.py')."
+            )
     held_out = dict(grid.get('held_out', {}))
     start = None
     if 'start' in grid:

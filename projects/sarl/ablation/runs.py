@@ -6,9 +6,9 @@ between two arms is not that of two draws. A run that was broken off starts anew
 a resumed one would see other crops than its pair.
 
 Several processes, of one machine or of several that share the work folder, may run
-grids in it: of a run that two of them want, one waits for the other's. A run counts
-for the very code, config, weights and annotations that it was made with, whichever
-images and machine those were on.
+grids in it: a run that another one is at comes last, when there is nothing to do but
+wait for it. A run counts for the very code, config, weights and annotations that it was
+made with, whichever images and machine those were on.
 """
 
 import copy
@@ -31,7 +31,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
@@ -40,8 +40,10 @@ from mmengine.runner import Runner, set_random_seed
 from mmengine.utils import import_modules_from_strings
 from mmyolo.registry import MODELS
 
-from ..analysis import count_parameters, flops
+from ..analysis import cost_of_detector
 from ..console import console_to
+from ..engine import classes
+from ..engine.config_checks import check_input_size, check_sal, check_visualizer
 from ..engine.pretrained import check_pretrained, find_pretrained
 from ..engine.run_record import device_name, git_state, sha256, versions
 from ..errors import InputError
@@ -77,11 +79,13 @@ def run_grid(
         dict[str, dict[int, Path]]: The folder of each arm and seed.
 
     Raises:
-        InputError: If weights cannot be had; if a run failed, when the others are
-            finished first.
+        InputError: If weights cannot be had or a config does not fit together; if a run
+            failed, when the others are finished first.
     """
     for cfg in grid.arms.values():
         check_pretrained(cfg, download)
+        check_input_size(cfg)
+        check_visualizer(cfg)
     if grid.start is None:
         weights = {seed: _initial_weights(grid, seed, work_dir) for seed in grid.seeds}
     else:
@@ -99,7 +103,7 @@ def run_grid(
             folder = work_dir / f'{_plain(name)}-{_digest(cfg, start)}' / f'seed{seed}'
             folders[name][seed] = folder
             if not (folder / SCORES).is_file():
-                waiting.append((name, cfg, folder))
+                waiting.append((name, cfg, folder, start))
     failed = _run_all(waiting, jobs) if waiting else {}
     if failed:
         name, reason = next(iter(failed.items()))
@@ -151,7 +155,7 @@ def _trained_weights(start: Grid, work_dir: Path, *settings) -> dict[int, Path]:
 
 def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
     cfg = copy.deepcopy(cfg)
-    cfg.randomness = dict(seed=seed)
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
     cfg.load_from = str(weights)
     epochs = cfg.train_cfg.max_epochs
     cfg.train_cfg.val_interval = -(-epochs // evaluations)
@@ -188,7 +192,7 @@ def _digest(cfg: Config, start: str) -> str:
     be what those say.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.pop('randomness')
+    cfg.get('randomness', {}).pop('seed', None)
     cfg.pop('load_from')
     parts = [_software(), get_device(), start, *_files(cfg)]
     digest = hashlib.sha256(' '.join(parts).encode())
@@ -209,35 +213,41 @@ def _plain(name: str) -> str:
     return ''.join(letter if letter.isalnum() else '_' for letter in name)
 
 
-def _run_all(waiting: list[tuple[str, Config, Path]], jobs: int) -> dict[str, str]:
+def _run_all(waiting: list[tuple[str, Config, Path, str]], jobs: int) -> dict[str, str]:
     """Run in processes of their own; tell which failed and why."""
     context = multiprocessing.get_context('spawn')
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, os.cpu_count() // jobs)))
     finished_epochs = context.SimpleQueue()
-    epochs = sum(cfg.train_cfg.max_epochs for _, cfg, _ in waiting)
+    epochs = sum(cfg.train_cfg.max_epochs for _, cfg, *_ in waiting)
     failed = {}
 
-    def run(cfg: Config, folder: Path) -> None:
+    def run(cfg: Config, folder: Path, start: str) -> None:
         # Each run in a process of its own: what one leaves behind is no other's.
         with ProcessPoolExecutor(1, context, _start, (finished_epochs,)) as process:
-            process.submit(_run, cfg, folder).result()
+            process.submit(_run, cfg, folder, start).result()
+
+    def run_if_free(cfg: Config, folder: Path, start: str) -> None:
+        with _lock(folder).acquire(timeout=0):
+            pass
+        run(cfg, folder, start)
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {
-            pool.submit(run, cfg, folder): f'{name}, seed {cfg.randomness.seed}'
-            for name, cfg, folder in waiting
-        }
+        runs = {pool.submit(run_if_free, *taken[1:]): taken for taken in waiting}
         with progress_bar(total=epochs, desc='grid', unit='epoch') as bar:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, 1, FIRST_COMPLETED)
+            while runs:
+                done, _ = wait(runs, 1, FIRST_COMPLETED)
                 while not finished_epochs.empty():
                     bar.update(finished_epochs.get())
                 for future in done:
-                    if error := future.exception():
-                        failed[futures[future]] = f'{type(error).__name__}: {error}'
-                    bar.set_postfix(left=len(pending), failed=len(failed))
+                    name, cfg, *_ = taken = runs.pop(future)
+                    error = future.exception()
+                    if isinstance(error, Timeout):
+                        runs[pool.submit(run, *taken[1:])] = taken
+                    elif error:
+                        reason = f'{type(error).__name__}: {error}'
+                        failed[f'{name}, seed {cfg.randomness.seed}'] = reason
+                    bar.set_postfix(left=len(runs), failed=len(failed))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
@@ -267,35 +277,48 @@ def _start(queue: SimpleQueue) -> None:
     follow_parent()
 
 
-def _run(cfg: Config, folder: Path) -> None:
+def _lock(folder: Path) -> FileLock:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.with_suffix('.lock'))
+
+
+def _run(cfg: Config, folder: Path, start: str) -> None:
     # The lock goes with the process, however that ends.
-    with FileLock(folder.with_suffix('.lock')):
+    with _lock(folder):
         if (folder / SCORES).is_file():
             _finished_epochs.put(cfg.train_cfg.max_epochs)
         else:
-            _train_and_score(cfg, folder)
+            _train_and_score(cfg, folder, start)
 
 
-def _train_and_score(cfg: Config, folder: Path) -> None:
+def _train_and_score(cfg: Config, folder: Path, start: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with console_to(folder / 'console.log', errors=True):
         if 'custom_imports' in cfg:
             # The process that read the config has done it, but for itself.
             import_modules_from_strings(**cfg.custom_imports)
+        if not folder.parent.name.endswith(f'-{_digest(cfg, start)}'):
+            raise InputError(
+                'code, weights or annotations were changed while the grid ran, and the '
+                'run would count for what was there before. Run the grid again.'
+            )
         commit, dirty = git_state(Path(__file__).parents[1])
-        start = time.perf_counter()
+        began = time.perf_counter()
         cfg.work_dir = str(folder)
         runner = Runner.from_cfg(cfg)
+        check_sal(runner.model)
+        classes.follow_training(runner)
+        # Before the training, which would be lost if it could not be counted.
+        width, height = cfg.get('crop_size', (640, 640))
+        with torch.random.fork_rng():
+            detector = copy.deepcopy(runner.model).eval()
+            cost = cost_of_detector(detector, height, width)
+        del detector
         runner.register_hook(_CountEpochs(_finished_epochs))
         runner.train()
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - began
         curve = _curve(folder)
-        model = runner.model.eval()
-        width, height = cfg.get('crop_size', (640, 640))
-        image = torch.zeros(1, 3, height, width, device=get_device())
-        costs = dict(parameters=count_parameters(model), flops=flops(model, image))
     write_json(folder / CURVE, curve, indent=2)
     write_json(
         folder / SCORES,
@@ -306,7 +329,8 @@ def _train_and_score(cfg: Config, folder: Path) -> None:
             device=device_name(),
             commit=commit,
             dirty=dirty,
-            **costs,
+            parameters=cost.parameters,
+            flops=cost.flops,
         ),
         indent=2,
     )

@@ -1,5 +1,6 @@
 from .cost import (
     Cost,
+    cost_of_detector,
     costs_of_configs,
     count_parameters,
     flops,
@@ -11,6 +12,7 @@ from .matches import Matches, match_images
 __all__ = [
     'Cost',
     'Matches',
+    'cost_of_detector',
     'costs_of_configs',
     'count_parameters',
     'flops',

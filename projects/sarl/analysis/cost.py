@@ -58,9 +58,9 @@ def costs_of_configs(
     models, costs = [], []
     for cfg in progress_bar(cfgs, desc='parameters and FLOPs'):
         init_default_scope(cfg.get('default_scope', 'mmengine'))
-        model = _Forward(MODELS.build(cfg.model), size).to(image.device).eval()
-        costs.append(Cost(count_parameters(model), flops(model, image)))
-        models.append(model)
+        detector = MODELS.build(cfg.model).to(image.device).eval()
+        costs.append(cost_of_detector(detector, size, size))
+        models.append(_Forward(detector, size, size))
     if timed:
         total = len(models) * (repeats + 1)
         with progress_bar(desc='forward passes', total=total) as bar:
@@ -81,15 +81,29 @@ def _then(call: Callable[[], object]) -> Callable:
 class _Forward(nn.Module):
     """A detector's forward pass; some need to be told the size of their images."""
 
-    def __init__(self, detector: nn.Module, size: int) -> None:
+    def __init__(self, detector: nn.Module, height: int, width: int) -> None:
         super().__init__()
         self.detector = detector
         sizes = ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape')
-        metainfo = dict.fromkeys(sizes, (size, size)) | dict(scale_factor=(1.0, 1.0))
+        metainfo = dict.fromkeys(sizes, (height, width))
+        metainfo['scale_factor'] = (1.0, 1.0)
         self.samples = [DetDataSample(metainfo=metainfo)]
 
     def forward(self, image: Tensor):
         return self.detector(image, self.samples)
+
+
+def cost_of_detector(detector: nn.Module, height: int, width: int) -> Cost:
+    """Count the parameters of a detector and its FLOPs on an image.
+
+    Args:
+        detector (nn.Module): In eval mode.
+        height (int): Of the image in px.
+        width (int): Likewise.
+    """
+    image = torch.zeros(1, 3, height, width, device=next(detector.parameters()).device)
+    forward = _Forward(detector, height, width).eval()
+    return Cost(count_parameters(detector), flops(forward, image))
 
 
 def count_parameters(model: nn.Module) -> int:
