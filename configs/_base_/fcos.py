@@ -7,7 +7,9 @@ model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
-    backbone=dict(style='pytorch', **_base_.resnet50),
+    backbone=dict(
+        style='pytorch', norm_cfg=dict(requires_grad=True), **_base_.resnet50
+    ),
 )
 
 sal = dict(

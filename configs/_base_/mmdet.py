@@ -24,8 +24,9 @@ def on_data_set(data):
     load = [
         dict(type='LoadImageFromFile', backend_args=None),
         dict(type='LoadAnnotations', with_bbox=True),
-        # What is larger than the input is cropped, not shrunk.
-        dict(type='RandomCrop', crop_size=(width, height)),
+        # What is larger than the input is cropped, not shrunk. Where there is no object
+        # another image would take its place.
+        dict(type='RandomCrop', crop_size=(width, height), allow_negative_crop=True),
     ]
     train = [
         *load,

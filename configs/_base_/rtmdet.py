@@ -54,6 +54,8 @@ def on_data_set(data):
     pack = dict(type='PackDetInputs')
     average, switch = _base_.custom_hooks
     return dict(
+        # As shipped: several cells agree on an object.
+        model=dict(test_cfg=dict(nms_pre=_base_.model.test_cfg.nms_pre)),
         train_dataloader=dict(
             dataset=dict(pipeline=[*data.load, *mosaic, *augment, mixup, pack])
         ),
@@ -83,7 +85,11 @@ sal = dict(
 
 warm_up, cosine = _base_.param_scheduler
 half = max_epochs // 2
-param_scheduler = [warm_up, dict(cosine, begin=half, end=max_epochs, T_max=half)]
+param_scheduler = [
+    # As YOLOX's: COCO's 1000 iterations would be 38 epochs of VisDrone.
+    dict(warm_up, by_epoch=True, end=5, convert_to_iter_based=True),
+    dict(cosine, begin=half, end=max_epochs, T_max=half),
+]
 del warm_up, cosine, half
 train_cfg = dict(max_epochs=max_epochs, dynamic_intervals=None)
 # The zoo's 16 is not RTMDet's.

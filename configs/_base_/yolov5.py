@@ -85,7 +85,9 @@ def on_data_set(data):
 settings = {name: on_data_set(data) for name, data in _base_.settings.items()}
 
 default_hooks = dict(
-    param_scheduler=dict(max_epochs=max_epochs),
+    # Three epochs of warm-up; the default, at least 1000 iterations, would be 20 epochs
+    # of VisDrone.
+    param_scheduler=dict(max_epochs=max_epochs, warmup_mim_iter=100),
     # The last checkpoint is what is reported: no test set picks an epoch.
     checkpoint=dict(save_best=None),
 )

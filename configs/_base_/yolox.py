@@ -7,7 +7,7 @@ mosaic_epochs = max_epochs - _base_.num_last_epochs
 
 
 def on_data_set(data):
-    side = max(data.img_scale)
+    height = data.img_scale[1]
     mosaic = [
         *data.mosaic,
         dict(
@@ -32,8 +32,8 @@ def on_data_set(data):
     switch, *other_hooks = _base_.custom_hooks
     resize = dict(
         type='YOLOXBatchSyncRandomResize',
-        # As far around the input's size as in the base, and no smaller than a stride.
-        random_size_range=(max(32, side - 160), side + 160),
+        # Heights: as far around the input as in the base, no smaller than a stride.
+        random_size_range=(max(32, height - 160), height + 160),
         size_divisor=32,
         interval=_base_.batch_augments_interval,
     )

@@ -135,7 +135,11 @@ def test_schedules_are_scaled_as_a_whole():
     assert (constant.begin, constant.end) == (85, 100)
     rtmdet = load(stem('rtmdet_s', '', 'aitod'))
     # The second half; the last 20 epochs without mosaic.
-    cosine = rtmdet.param_scheduler[1]
+    warm_up, cosine = rtmdet.param_scheduler
+    assert (warm_up.begin, warm_up.end, warm_up.by_epoch) == (0, 5, True)
     assert (cosine.begin, cosine.end, cosine.T_max) == (50, 100, 50)
     (switch,) = [h for h in rtmdet.custom_hooks if h.type == 'PipelineSwitchHook']
     assert switch.switch_epoch == 80
+    # Three epochs of warm-up where an epoch is short: VisDrone's 6,471 images.
+    yolov5 = load(stem('yolov5_s-v61', '', 'visdrone'))
+    assert yolov5.default_hooks.param_scheduler.warmup_mim_iter < 3 * 6471 / (8 * 16)

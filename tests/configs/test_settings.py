@@ -114,7 +114,7 @@ def test_caps_and_anchors_fit_tiny_objects(name):
         return
     # What each level hands on to NMS; in MMYOLO the whole image, with some 20
     # candidates for each object.
-    if 'yolo' in family:
+    if 'yolo' in family or 'rtmdet' in family:
         assert caps.get('nms_pre', 100_000) >= 20 * caps.max_per_img
     else:
         assert caps.get('rpn', caps).nms_pre == 3000
@@ -211,6 +211,14 @@ def test_data_sets_differ_in_data_only(family):
         assert first['default_hooks'] == other['default_hooks']
         assert first['model'].backbone == other['model'].backbone
         assert first['model'].neck == other['model'].neck
+
+
+def test_fcos_has_the_backbone_of_atss():
+    fcos, atss = (
+        load(stem(family, '', 'aitod')).model.backbone
+        for family in ('fcos_r50_fpn_gn-head', 'atss_r50_fpn')
+    )
+    assert fcos == atss
 
 
 @pytest.mark.parametrize('name', ZOO)

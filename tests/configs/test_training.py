@@ -197,6 +197,24 @@ def test_mmyolos_augmentation_does_not(grids):
     assert tiny < 0.8 * small
 
 
+@pytest.mark.parametrize('family', ['dino-4scale_r50', 'yolov5_s-v61'])
+def test_an_image_without_objects_is_not_replaced(family, tmp_path):
+    data = grid(tmp_path / 'data', AITODDataset.METAINFO['classes'], 8, side=96)
+    path = tmp_path / 'data/train.json'
+    content = json.loads(path.read_text())
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] == 2]
+    write_json(path, content)
+    cfg = load(stem(family, '', 'aitod'))
+    init_default_scope(cfg.default_scope)
+    settings = cfg.train_dataloader.dataset
+    keep_all = dict(filter_empty_gt=False)
+    dataset = AITODDataset(**data, pipeline=settings.pipeline, filter_cfg=keep_all)
+    if 'dino' in family:
+        assert not settings.filter_cfg.filter_empty_gt
+    samples = [dataset[index]['data_samples'] for index in range(4)]
+    assert [sample.img_id for sample in samples] == [0, 1, 2, 3]
+
+
 def random_crops(pipeline):
     for step in pipeline:
         if step['type'].endswith('RandomCrop'):
@@ -228,19 +246,25 @@ def test_crops_of_a_wide_input_are_wide(family, tmp_path):
         assert crop(dict(img=image, img_shape=image.shape[:2]))['img_shape'] == (64, 96)
 
 
-def test_yolox_trains_at_small_sizes(tmp_path):
-    """The sizes between which it changes stay above 0."""
-    cfg = with_input_size('yolox_s', (128, 128), tmp_path)
+@pytest.mark.parametrize(
+    ('width', 'height', 'smallest'), [(128, 128, 32), (320, 256, 96)]
+)
+def test_yolox_changes_sizes_around_that_of_the_input(
+    tmp_path, width, height, smallest
+):
+    """By 160 px of its height at most, and they stay above 0."""
+    cfg = with_input_size('yolox_s', (width, height), tmp_path)
     (resize,) = cfg.model.data_preprocessor.batch_augments
     init_default_scope('mmyolo')
     resize = MODELS.build(dict(resize, interval=1))
     MessageHub.get_current_instance().update_info('iter', 0)
-    sides = set()
+    heights = set()
     for _ in range(100):
         truth = dict(bboxes_labels=torch.zeros(0, 6))
-        images, _ = resize(torch.zeros(1, 3, 128, 128), truth)
-        sides.update(images.shape[2:])
-    assert sides == set(range(32, 289, 32))
+        images, _ = resize(torch.zeros(1, 3, height, width), truth)
+        heights.add(images.shape[2])
+        assert abs(images.shape[3] - images.shape[2] * width / height) < 32
+    assert heights == set(range(smallest, height + 161, 32))
 
 
 @pytest.mark.parametrize('family', ['yolov5_s-v61', 'yolox_s', 'atss_r50_fpn'])

@@ -23,7 +23,7 @@ from .folders import walk
 from .statistics import Split, split_statistics, statistics_table
 from .workers import map_in_order
 
-# Boxes with a shorter side (px) vanish in the pipelines of YOLO detectors.
+# Boxes with a shorter side (px) vanish in MMYOLO's own pipelines.
 MIN_SIDE = 2
 # Without a segmentation, `area` and w * h differ by this factor at most.
 AREA_FACTOR = 2
@@ -62,7 +62,8 @@ WARNINGS = {
     'resource-fork': 'hidden resource forks beside the images; delete them',
     'area': f'areas that differ from w * h by more than a factor of {AREA_FACTOR}, '
     'without a segmentation',
-    'box-below-2px': f'boxes with a side below {MIN_SIDE} px; they vanish in training',
+    'box-below-2px': f"boxes with a side below {MIN_SIDE} px; MMYOLO's own "
+    'pipelines drop them, and all training drops those below 1 px',
     'identical-images': 'identical image files in one split (content)',
     'leak-name': 'the same image name in two splits (without folder and suffix)',
 }
