@@ -182,6 +182,7 @@ def make_run(tmp_path, monkeypatch):
         digest='a' * 64,
         time='20260102_030405',
         record=(),
+        train_cfg=None,
         **settings,
     ):
         cfg = Config(
@@ -194,7 +195,7 @@ def make_run(tmp_path, monkeypatch):
                     dataset=dict(type=dataset, data_root='d/', ann_file=ann_file)
                 ),
                 val_evaluator=dict(type=evaluator, ann_file=f'd/{ann_file}'),
-                train_cfg=dict(max_epochs=12),
+                train_cfg=train_cfg or dict(max_epochs=12),
                 randomness=dict(seed=seed),
                 **settings,
             )
@@ -330,6 +331,36 @@ def test_an_older_training_in_the_same_folder_does_not_count(make_run):
     folder = make_run('run', {}, time='20260102_040000')
     with pytest.raises(InputError, match='run has no evaluation in its log'):
         compare([folder])
+
+
+def row_of_loss(step):
+    return dict(loss=1.0, iter=step, step=step)
+
+
+@pytest.mark.parametrize(
+    ('rows', 'scored'),
+    [
+        # MMEngine's logger counts evaluations in epochs, of which there are none,
+        (
+            [
+                *(row_of_loss(45000), ap(0.1) | dict(step=0)),
+                *(row_of_loss(90000), ap(0.2) | dict(step=0)),
+            ],
+            'iteration 90000',
+        ),
+        # or, with log_metric_by_epoch=False, in iterations.
+        ([row_of_loss(89950), ap(0.2) | dict(step=90000)], 'iteration 90000'),
+        ([ap(0.2) | dict(step=0), row_of_loss(50)], 'last evaluation'),
+    ],
+)
+def test_a_training_by_iterations(make_run, rows, scored):
+    loop = dict(type='IterBasedTrainLoop', max_iters=90000, val_interval=45000)
+    folder = make_run('run', {}, train_cfg=loop)
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    log.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    row = table(as_markdown(compare([folder])), 'Runs')[str(folder)]
+    assert row['scored'] == scored
+    assert row['AP'] == '20.0'
 
 
 def test_runs_without_a_record(make_run):

@@ -16,14 +16,14 @@ from sarl.metrics.score_files import score_files
 OBJECTS = [(0, [10, 10, 10, 10]), (0, [50, 50, 10, 10]), (1, [90, 90, 10, 10])]
 
 
-def score_all(found, ignored=(False, False, False)):
-    labels, boxes = zip(*OBJECTS, strict=True)
+def score_all(found, objects=OBJECTS, ignored=None):
+    labels, boxes = zip(*objects, strict=True)
     objects = Objects(
-        np.zeros(3, int),
+        np.zeros(len(labels), int),
         np.array(labels),
         np.array(boxes, float),
-        np.full(3, 100.0),
-        np.array(ignored),
+        np.full(len(labels), 100.0),
+        np.zeros(len(labels), bool) if ignored is None else np.array(ignored),
     )
     labels, boxes, scores = zip(*found, strict=True)
     detections = Detections(
@@ -63,16 +63,65 @@ def test_nothing_to_mend():
 
 
 def test_an_object_has_one_detection():
-    """Of two that get an object's box, the second is still wrong."""
+    """Of two with the box of an object NMS would leave one."""
     found = [
         (0, [13, 10, 10, 10], 0.9),
         (0, [8, 10, 10, 10], 0.8),
         (0, [50, 50, 10, 10], 0.7),
         (1, [90, 90, 10, 10], 0.7),
     ]
+    scores = score_all(found)
     # Ships: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
     ships = (51 + 50 * 2 / 3) / 101
-    assert score_all(found)['perfect boxes'] == pytest.approx((ships + 1) / 2)
+    assert scores['as it is'] == pytest.approx((ships + 1) / 2)
+    assert scores['perfect boxes'] == 1
+
+
+def test_an_object_that_is_found_gives_no_other_its_class():
+    """With the right class NMS would leave one of two here, too."""
+    found = [(label, box, 0.5) for label, box in OBJECTS]
+    found.append((0, OBJECTS[2][1], 0.9))
+    scores = score_all(found)
+    # Ships: precision 1/2 and 2/3 in the second and third place.
+    assert scores['as it is'] == pytest.approx((2 / 3 + 1) / 2)
+    assert scores['perfect classes'] == 1
+
+
+def test_objects_that_lie_close_get_one_detection_each():
+    """The second one overlaps the first object most, which has one."""
+    objects = [(0, [0, 0, 10, 10]), (0, [4, 0, 10, 10])]
+    scores = score_all([(0, [0, 0, 10, 10], 0.9), (0, [1.9, 0, 10, 10], 0.8)], objects)
+    assert scores['perfect boxes'] == scores['as it is'] == 1
+
+
+def test_what_has_its_class_keeps_it():
+    """A person on a bicycle: the box of each fits the other too."""
+    objects = [(0, [0, 0, 20, 20]), (1, [0, 0, 20, 24])]
+    found = [(0, [0, 0, 20, 22.4], 0.9), (1, [0, 0, 20, 24], 0.8)]
+    scores = score_all(found, objects)
+    assert scores['perfect classes'] == scores['as it is'] == 1
+
+
+def test_no_mend_costs():
+    """In crowds of objects and detections of two classes."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        boxes = np.concatenate(
+            [rng.uniform(0, 30, (12, 2)), rng.uniform(8, 16, (12, 2))], axis=1
+        )
+        labels = rng.integers(0, 2, 12)
+        objects = Objects(
+            np.zeros(12, int), labels, boxes, boxes[:, 2:].prod(1), np.zeros(12, bool)
+        )
+        detections = Detections(
+            np.zeros(24, int),
+            np.where(rng.random(24) < 0.7, np.tile(labels, 2), rng.integers(0, 2, 24)),
+            np.tile(boxes, (2, 1)) + rng.normal(0, 1.5, (24, 4)),
+            rng.random(24),
+        )
+        rows = limits(objects, detections, 2, AITOD)
+        for name in ('perfect classes', 'perfect boxes'):
+            assert rows[name]['AP_50'] > rows['as it is']['AP_50'] - 1e-9, name
 
 
 def test_ignored_objects_mend_nothing():
@@ -125,10 +174,10 @@ def test_visdrones_ignored_objects(tmp_path, wrong, ap, without_background):
     assert '| coco_AP | coco_AP50 |' in ' '.join(limits_table(scores).split())
 
 
-def test_tool(tool, tmp_path):
-    truth = dict(
+def truth_of(*classes):
+    return dict(
         images=[dict(id=1, width=128, height=128, file_name='1.png')],
-        categories=[dict(id=1, name='ship'), dict(id=2, name='car')],
+        categories=[dict(id=id_, name=name) for id_, name in enumerate(classes, 1)],
         annotations=[
             dict(
                 id=index,
@@ -141,11 +190,24 @@ def test_tool(tool, tmp_path):
             for index, (label, box) in enumerate(OBJECTS, 1)
         ],
     )
+
+
+def test_a_class_that_is_called_others(tmp_path):
+    """As VisDrone's objects that do not count."""
+    truth, detections = tmp_path / 'gt.json', tmp_path / 'dt.json'
+    truth.write_text(json.dumps(truth_of('ship', 'others')))
+    found = dict(image_id=1, category_id=2, bbox=OBJECTS[2][1], score=0.5)
+    detections.write_text(json.dumps([found]))
+    scores = limits_of_files(truth, detections)['as it is']
+    assert scores['AP'] == score_files('aitod', truth, detections)['aitod/AP'] == 0.5
+
+
+def test_tool(tool, tmp_path):
     found = [
         dict(image_id=1, category_id=label + 1, bbox=[x, *box], score=0.5)
         for (label, (_, *box)), x in zip(OBJECTS, (14, 54, 90), strict=True)
     ]
-    (tmp_path / 'gt.json').write_text(json.dumps(truth))
+    (tmp_path / 'gt.json').write_text(json.dumps(truth_of('ship', 'car')))
     (tmp_path / 'dt.json').write_text(json.dumps(found))
     files = ('--gt', 'gt.json', '--dt', 'dt.json')
     out = tmp_path / 'new/limits.json'

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -120,7 +121,10 @@ def test_two_pixel_objects_survive_the_training_pipeline(
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda c: c.pop('annotations'), 'no list "annotations"'),
+        (lambda c: c.update(annotations=None), 'no list "annotations"'),
+        (lambda c: c.pop('annotations'), 'has no annotations of the classes'),
+        (lambda c: c.pop('images'), 'no list "images"'),
+        (lambda c: c.pop('categories'), 'no list "categories"'),
         (
             lambda c: c['images'][0].pop('file_name'),
             r"images\[0\] lacks \['file_name'\]",
@@ -178,8 +182,9 @@ def test_malformed_files_are_refused(coco_folder, edit, change, message):
     assert 'train.json' in str(caught.value)
 
 
-def test_other_json_is_refused(coco_folder):
-    annotations(coco_folder).write_text('[1, 2]')
+@pytest.mark.parametrize('content', ['[1, 2]', '3', '{}', '{"shapes": []}'])
+def test_other_json_is_refused(coco_folder, content):
+    annotations(coco_folder).write_text(content)
     with pytest.raises(InputError, match='not a COCO detection file'):
         dataset(coco_folder)
 
@@ -300,5 +305,55 @@ def test_truncated_pngs_are_found_and_trailing_bytes_are_not_blamed(coco_folder,
 
 def test_validation_data_may_be_empty_of_objects(coco_folder, edit):
     """A test set without labels can be run; only training needs objects."""
-    edit(coco_folder / 'annotations/val.json', lambda c: c.update(annotations=[]))
+    path = coco_folder / 'annotations/val.json'
+    edit(path, lambda c: c.update(annotations=[]))
     assert len(dataset(coco_folder, 'val', test_mode=True)) == 4
+    edit(path, lambda c: c.pop('annotations'))
+    assert len(dataset(coco_folder, 'val', test_mode=True)) == 4
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the data set logs."""
+    texts = []
+    monkeypatch.setattr(
+        'sarl.datasets.tiny_coco.print_log', lambda text, *_: texts.append(text)
+    )
+    return texts
+
+
+def test_objects_below_a_pixel_are_counted(coco_folder, edit, said):
+    """MMDetection leaves them out without a word."""
+
+    def shrink(content):
+        first, second, third, fourth = content['annotations'][:4]
+        for row in content['annotations']:
+            row['category_id'] = 2
+        first['bbox'] = [10, 10, 0.9, 5]
+        second['bbox'] = [10, 10, 5, 0.9]
+        # No object of the classes
+        third.update(bbox=[10, 10, 0.9, 5], iscrowd=1)
+        fourth.update(bbox=[10, 10, 0.9, 5], category_id=1)
+
+    edit(annotations(coco_folder), shrink)
+    data = dataset(coco_folder, metainfo=dict(classes=('car',)))
+    assert len(names_by_box(data)) == 26
+    assert len(said) == 1
+    assert re.search(r'train\.json: 2 objects .* below 1 px', said[0])
+    # Scores count them.
+    dataset(coco_folder, test_mode=True)
+    assert len(said) == 1
+
+
+def test_boxes_as_fractions_of_the_image(coco_folder, edit, said):
+    def divide(content):
+        for row in content['annotations']:
+            row['bbox'] = [side / 96 for side in row['bbox']]
+            del row['area']
+
+    edit(annotations(coco_folder), divide)
+    message = r'train\.json: all 30 boxes .* below 1 px.* fractions of the image'
+    with pytest.raises(InputError, match=message):
+        dataset(coco_folder)
+    assert len(dataset(coco_folder, test_mode=True)) == 6
+    assert not said

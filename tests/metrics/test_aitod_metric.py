@@ -148,6 +148,18 @@ def test_detections_are_kept(tmp_path, format_only):
     assert by_value(kept) == by_value(detections)
 
 
+def test_unlabelled_images_can_be_detected_on(tmp_path):
+    """COCO's files of test images have no list of annotations."""
+    truth, detections = random_case(0)
+    del truth['annotations']
+    prefix = str(tmp_path / 'found')
+    assert not score(
+        tmp_path, truth, detections, outfile_prefix=prefix, format_only=True
+    )
+    kept = json.loads((tmp_path / 'found.bbox.json').read_text())
+    assert len(kept) == len(detections)
+
+
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
@@ -166,8 +178,12 @@ def test_bad_arguments(tmp_path, kwargs, message):
 
 def test_ground_truth_without_annotations(tmp_path):
     truth, _ = random_case(0)
-    with pytest.raises(InputError, match=r'no annotations.* in a config, format_only'):
+    message = r'no annotations.* in a config, format_only'
+    with pytest.raises(InputError, match=message):
         score(tmp_path, truth | dict(annotations=[]), [])
+    del truth['annotations']
+    with pytest.raises(InputError, match=message):
+        score(tmp_path, truth, [])
 
 
 def test_padded_samples_count_once(tmp_path):
@@ -209,6 +225,23 @@ def test_other_classes_are_said_before_the_work_is_done(tmp_path):
     metric.dataset_meta = dict(classes=('car', 'pond', 'ship'))
     with pytest.raises(InputError, match=r"missing in the file: \['pond'\]"):
         metric.process({}, [sample(1, [])])
+
+
+def test_ground_truth_of_other_images(tmp_path):
+    truth, _ = random_case(0)
+    truth['images'][0]['file_name'] = 'val/other.png'
+    ann_file = tmp_path / 'truth.json'
+    ann_file.write_text(json.dumps(truth))
+    metric = AITODMetric(str(ann_file))
+    metric.dataset_meta = dict(classes=CLASSES)
+    # Folders may be others: data_prefix comes before file_name.
+    metric.process({}, [sample(1, []) | dict(img_path='data/images/val/other.png')])
+    message = (
+        r'image 1 of .*truth\.json is val/other\.png, but test/a\.png was detected on.*'
+        r' ann_file of its dataloader'
+    )
+    with pytest.raises(InputError, match=message):
+        metric.process({}, [sample(1, []) | dict(img_path='test/a.png')])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from coco_cases import aitod_rows, mean, pycocotools_scores, random_case
+from conftest import ROOT
+from mmdet.evaluation import CocoMetric
 
 from sarl.errors import InputError
 from sarl.metrics.score_files import score_files
@@ -63,6 +66,71 @@ def test_coco(files, tool, tmp_path):
             mean(precision[..., index, 2]), abs=1e-9
         )
     assert written['coco/AR_10'] == pytest.approx(mean(recall[:, :, 0, 1]), abs=1e-9)
+
+
+def test_coco_is_what_cocometric_gives_with_cocos_caps(files):
+    """The caps are those of docs/metrics.md; by default most APs are taken at 1000."""
+    truth, detections = files
+    areas = (64, 2000, 10000)
+    boxes = [[i % 20 * 20, i // 20 * 20, 8, 8] for i in range(300)]
+    # Shifted by 0 to 3 px: IoUs of 1, 7/9, 6/10 and 5/11.
+    found = [[x + i % 4, y, w, h] for i, (x, y, w, h) in enumerate(boxes)]
+    scores = [1 - i / 1000 for i in range(300)]
+    annotations = [
+        dict(image_id=1, category_id=1, bbox=box, id=i, area=areas[i % 3], iscrowd=0)
+        for i, box in enumerate(boxes, start=1)
+    ]
+    content = dict(
+        images=[dict(id=1, width=400, height=400, file_name='a.png')],
+        categories=[dict(id=1, name='car')],
+        annotations=annotations,
+    )
+    truth.write_text(json.dumps(content))
+    rows = [
+        dict(image_id=1, category_id=1, bbox=box, score=score)
+        for box, score in zip(found, scores, strict=True)
+    ]
+    detections.write_text(json.dumps(rows))
+    predicted = dict(
+        bboxes=torch.tensor([[x, y, x + w, y + h] for x, y, w, h in found]),
+        scores=torch.tensor(scores),
+        labels=torch.zeros(300, dtype=torch.long),
+    )
+
+    def coco_metric(**kwargs):
+        metric = CocoMetric(str(truth), **kwargs)
+        metric.dataset_meta = dict(classes=('car',))
+        sample = dict(img_id=1, ori_shape=(400, 400), pred_instances=predicted)
+        metric.process({}, [sample])
+        return metric.evaluate(1)
+
+    ours = score_files('coco', truth, detections)
+    docs = (ROOT / 'docs/metrics.md').read_text()
+    (caps,) = re.findall(r'proposal_nums=\(([\d, ]+)\)', docs)
+    theirs = coco_metric(proposal_nums=tuple(map(int, caps.split(','))))
+    assert theirs == {
+        f'coco/bbox_mAP{size}': round(ours[f'coco/AP{size}'], 3)
+        for size in ('', '_50', '_75', '_s', '_m', '_l')
+    }
+    assert len(set(theirs.values())) > 3
+    default = coco_metric()
+    assert default['coco/bbox_mAP'] == theirs['coco/bbox_mAP']
+    assert default['coco/bbox_mAP_50'] > 2 * theirs['coco/bbox_mAP_50']
+
+
+def test_the_protocol_tells_what_was_done_with_bad_boxes(files):
+    truth, detections = files
+    box = [180, 10, 40, 20]
+    annotations = [dict(id=1, image_id=1, category_id=2, bbox=box)]
+    truth.write_text(json.dumps(random_case(0)[0] | dict(annotations=annotations)))
+    found = [dict(image_id=1, category_id=2, bbox=[180, 10, 20, 20], score=0.9)]
+    detections.write_text(json.dumps(found))
+    kept = score_files('aitod', truth, detections)
+    clipped = score_files('aitod', truth, detections, bad_boxes='clip')
+    assert kept['aitod/AP'] == pytest.approx(0.1)
+    assert clipped['aitod/AP'] == pytest.approx(1)
+    assert kept['protocol']['bad_boxes'] == 'keep'
+    assert clipped['protocol'] == kept['protocol'] | dict(bad_boxes='clip')
 
 
 def test_visdrone(files, tool, tmp_path):

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import torch
 from coco_cases import AREAS, mean, pycocotools_scores
+from PIL import Image
 
+from sarl.conversion import visdrone
 from sarl.datasets import VisDroneDataset
+from sarl.datasets.coco_file import StrictCOCO
 from sarl.errors import InputError
 from sarl.metrics import VisDroneMetric
 from sarl.metrics.score_files import score_files
+from sarl.metrics.visdrone_metric import is_visdrone
 from sarl.metrics.visdrone_toolkit import mostly_covered
 
 CLASSES = VisDroneDataset.METAINFO['classes']
@@ -278,6 +282,49 @@ def test_a_file_without_regions_is_said(tmp_path, monkeypatch):
     path.write_text(json.dumps(truth))
     VisDroneMetric(str(path))
     assert 'no category "ignored-regions"' in said[0]
+
+
+def is_visdrone_file(path, content):
+    path.write_text(json.dumps(content))
+    return is_visdrone(StrictCOCO(path))
+
+
+@pytest.mark.parametrize(
+    'rows',
+    [
+        ['100,50,90,40,0,0,0,0', '0,50,20,20,1,11,0,0'],
+        ['100,50,90,40,0,0,0,0'],
+        ['0,50,20,20,1,11,0,0'],
+        # Both categories are there without anything of them.
+        [],
+    ],
+)
+def test_what_the_converter_writes_is_known_as_visdrones(tmp_path, rows):
+    for folder in ('images', 'annotations'):
+        (tmp_path / folder).mkdir()
+    Image.new('RGB', (200, 100)).save(tmp_path / 'images/a.jpg')
+    text = '\n'.join(['10,10,20,20,1,4,0,0', *rows])
+    (tmp_path / 'annotations/a.txt').write_text(text)
+    visdrone.convert(tmp_path, tmp_path / 'truth.json')
+    assert is_visdrone(StrictCOCO(tmp_path / 'truth.json'))
+
+
+@pytest.mark.parametrize('name', ['others', 'Other', 'ignored', 'ignored_regions'])
+def test_a_class_of_such_a_name_is_not_visdrones(tmp_path, name):
+    truth = to_coco([image([[10, 10, 20, 20, 1, CAR], [60, 10, 20, 20, 1, VAN]], [])])
+    truth['categories'] = [dict(id=CAR, name='car'), dict(id=VAN, name=name)]
+    path = tmp_path / 'truth.json'
+    assert not is_visdrone_file(path, truth)
+    truth['annotations'][1]['iscrowd'] = 1
+    assert is_visdrone_file(path, truth)
+    truth['annotations'][1].update(iscrowd=0, ignore=1)
+    assert is_visdrone_file(path, truth)
+    # One object among crowds is an object.
+    truth['annotations'].append(truth['annotations'][1] | dict(id=3, ignore=0))
+    assert not is_visdrone_file(path, truth)
+    # A class without objects in this file.
+    truth['annotations'] = truth['annotations'][:1]
+    assert not is_visdrone_file(path, truth)
 
 
 def test_images_need_names_and_sizes(tmp_path):

@@ -3,11 +3,11 @@
 Reference: Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection
 Errors", arXiv 2008.08115, section 2: a kind of error costs what an oracle that mends it
 alone gains. Oracles here look at all detections, not only at those without a match. The
-scores are AI-TOD's, by size, or COCO's of VisDrone where the ground truth has ignored
-regions or others.
+scores are AI-TOD's, by size, or COCO's of VisDrone where the ground truth is such.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..metrics.visdrone_metric import (
     COCO_STYLE,
     coco_style_objects,
     ignored_categories,
+    is_visdrone,
 )
 
 # TIDE's: below it a detection is of no object.
@@ -47,9 +48,9 @@ def limits_of_files(
         InputError: If a file is missing, malformed or not of the other one's data set.
     """
     metric = AITODMetric(str(truth))
-    regions, others = ignored_categories(metric.coco)
-    visdrone = bool(regions or others)
-    cat_ids = sorted(metric.coco.cats.keys() - {*regions, *others})
+    visdrone = is_visdrone(metric.coco)
+    no_classes = chain(*ignored_categories(metric.coco)) if visdrone else ()
+    cat_ids = sorted(metric.coco.cats.keys() - {*no_classes})
     source = metric.coco, metric.image_ids, cat_ids
     objects = (coco_style_objects if visdrone else Objects.from_coco)(*source)
     found = read_detections(detections, *source)
@@ -84,10 +85,12 @@ def limits(
 ) -> dict[str, dict[str, float]]:
     """Score detections as they are, and with one kind of error mended.
 
-    - perfect boxes: a detection gets the box of the object of its class that it
-      overlaps most, from an IoU of 0.1;
-    - perfect classes: a detection gets the class of the object that it overlaps most,
-      from an IoU of 0.5;
+    - perfect boxes: by falling score, a detection gets the box of the object of its
+      class that it overlaps most, from an IoU of 0.1, of those that no other has got;
+      where none is left it is left out, as NMS would;
+    - perfect classes: likewise, a detection of no object of its class gets the class of
+      the object that it overlaps most, from an IoU of 0.5, of those that no detection
+      of their class overlaps so, or is left out;
     - nothing of the background: a detection that overlaps no object by an IoU of 0.1
       is left out, unless half of it lies in an ignored object of its class;
     - nothing missed: an object that no detection of its class overlaps by an IoU of 0.5
@@ -103,6 +106,8 @@ def limits(
         dict[str, dict[str, float]]: `Scores.rows` of each.
     """
     boxes, labels = detections.box.copy(), detections.label.copy()
+    # Detections of an object that another has.
+    second, confused = np.zeros((2, len(labels)), bool)
     background = ~_in_ignored(objects, detections)
     missed = ~objects.ignored
     for image_objects, found in _by_image(objects, detections, ignored=False):
@@ -111,23 +116,28 @@ def limits(
             detections.box[found], target.box, np.zeros(len(image_objects), bool)
         )
         same = overlap * (detections.label[found, None] == target.label)
-        rows = np.arange(len(found))
+        of_none = same.max(axis=0) < FOREGROUND_IOU
+        by_score = np.argsort(-detections.score[found], kind='stable')
 
-        best = same.argmax(axis=1)
-        close = same[rows, best] >= BACKGROUND_IOU
-        boxes[found[close]] = target.box[best[close]]
+        own = _each_its_own(same, by_score, BACKGROUND_IOU)
+        boxes[found[own >= 0]] = target.box[own[own >= 0]]
+        second[found] = (own < 0) & (same.max(axis=1) >= BACKGROUND_IOU)
 
-        best = overlap.argmax(axis=1)
-        close = overlap[rows, best] >= FOREGROUND_IOU
-        labels[found[close]] = target.label[best[close]]
+        others = overlap * (same.max(axis=1, keepdims=True) < FOREGROUND_IOU)
+        own = _each_its_own(others * of_none, by_score, FOREGROUND_IOU)
+        labels[found[own >= 0]] = target.label[own[own >= 0]]
+        confused[found] = (own < 0) & (others.max(axis=1) >= FOREGROUND_IOU)
 
         background[found] &= overlap.max(axis=1) < BACKGROUND_IOU
-        missed[image_objects] = same.max(axis=0) < FOREGROUND_IOU
+        missed[image_objects] = of_none
 
     variants = {
         'as it is': (objects, detections),
-        'perfect boxes': (objects, detections._replace(box=boxes)),
-        'perfect classes': (objects, detections._replace(label=labels)),
+        'perfect boxes': (objects, detections._replace(box=boxes).take(~second)),
+        'perfect classes': (
+            objects,
+            detections._replace(label=labels).take(~confused),
+        ),
         'nothing of the background': (objects, detections.take(~background)),
         'nothing missed': (objects.take(~missed), detections),
     }
@@ -135,6 +145,28 @@ def limits(
         name: score(*variant, classes, protocol).rows(protocol)
         for name, variant in variants.items()
     }
+
+
+def _each_its_own(overlap: np.ndarray, order: np.ndarray, least: float) -> np.ndarray:
+    """Hand out objects to detections in turn, to each the one it overlaps most.
+
+    Args:
+        overlap (np.ndarray): IoU, shape (detections, objects); 0 where a detection
+            must not get an object.
+        order (np.ndarray): Whose turn it is.
+        least (float): IoU from which a detection gets an object, above 0.
+
+    Returns:
+        np.ndarray: The object of each detection, or -1.
+    """
+    given = np.full(len(overlap), -1)
+    left = overlap.copy()
+    for row in order[overlap[order].max(axis=1) >= least]:
+        best = left[row].argmax()
+        if left[row, best] >= least:
+            given[row] = best
+            left[:, best] = 0
+    return given
 
 
 def _in_ignored(objects: Objects, detections: Detections) -> np.ndarray:

@@ -35,7 +35,8 @@ class Run:
         cfg (Config): What it was trained with.
         scores (dict[str, float]): Fractions by key, such as 'aitod/AP'.
         scores_file (Path): Where they are from.
-        scored (str): What was scored: 'epoch 12' or the name of a checkpoint.
+        scored (str): What was scored: 'epoch 12', 'iteration 90000', the name of a
+            checkpoint, or 'last evaluation' where the log does not tell.
         split (str): 'val', scored by the training, or 'test', by a test.
         scored_cfg (Config): What it was scored with.
         record (dict): What `RunRecordHook` wrote; empty without it.
@@ -223,14 +224,20 @@ def _came_to_its_end(folder: Path, cfg: Config) -> bool:
 def _last_evaluation(folder: Path, trainings: list[Path], cfg: Config) -> dict:
     for session in reversed(trainings):
         file = session / _SCALARS
-        # Keys of scores have a prefix, those of losses have none.
-        evaluations = [row for row in _rows(file) if any('/' in key for key in row)]
-        if evaluations:
+        scores, trained = None, 0
+        for row in _rows(file):
+            # Keys of scores have a prefix, those of losses have none.
+            if any('/' in key for key in row):
+                # LoggerHook counts in epochs, of which a training by iterations has 0.
+                scores, step = row, row['step'] or trained
+            else:
+                trained = row['step']
+        if scores is not None:
             unit = 'epoch' if cfg.train_cfg.get('max_epochs') else 'iteration'
             return dict(
-                scores=evaluations[-1],
+                scores=scores,
                 scores_file=file,
-                scored=f'{unit} {evaluations[-1]["step"]}',
+                scored=f'{unit} {step}' if step else 'last evaluation',
                 split='val',
                 scored_cfg=cfg,
             )

@@ -31,7 +31,7 @@ BAD_BOXES = ('error', 'clip', 'keep')
 class StrictCOCO(COCO):
     """An index of a checked COCO-format file.
 
-    Missing `area` (w * h), `iscrowd` (0) are filled in.
+    Missing `area` (w * h), `iscrowd` (0) and `annotations` (none) are filled in.
 
     Args:
         annotation_file (str | Path): The JSON file.
@@ -216,6 +216,9 @@ _KINDS = {
 
 
 def _check_tables(data: dict, path: Path, sizes_needed: bool) -> None:
+    if isinstance(data, dict):
+        # COCO's own files of unlabelled test images have no such list.
+        data.setdefault('annotations', [])
     for table, fields in _TABLES.items():
         if table == 'images' and sizes_needed:
             fields = (*fields, 'file_name', 'width', 'height')

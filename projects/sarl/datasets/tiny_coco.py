@@ -1,5 +1,8 @@
 """COCO-format data of tiny objects, for the pipelines of MMYOLO and MMDetection."""
 
+import logging
+
+from mmengine.logging import print_log
 from mmyolo.datasets import YOLOv5CocoDataset
 
 from ..errors import InputError
@@ -15,7 +18,8 @@ class TinyCocoDataset(YOLOv5CocoDataset):
     marked `iscrowd` or `ignore`, and those of the categories `IGNORED`, become
     instances with `ignore_flag=1`: `mmdet.LoadAnnotations` and `PackDetInputs` hand
     them to the detector as `ignored_instances`; MMYOLO's `LoadAnnotations` leaves them
-    out.
+    out. Objects with a side below 1 px are no instances; a training set says how many
+    there are.
 
     Args:
         ann_file (str): The annotation file, relative to `data_root`.
@@ -65,15 +69,32 @@ class TinyCocoDataset(YOLOv5CocoDataset):
         Returns:
             list[dict]: An image each, as in MMDetection's `CocoDataset`.
         """
+        self._below_a_pixel = 0
         data_list = super().load_data_list()
-        if not self.test_mode and not any(
+        if self.test_mode:
+            return data_list
+        classes = list(self.metainfo['classes'])
+        if not any(
             instance['ignore_flag'] == 0
             for image in data_list
             for instance in image['instances']
         ):
+            if self._below_a_pixel:
+                raise InputError(
+                    f'{self.ann_file}: all {self._below_a_pixel} boxes of the classes '
+                    f'{classes} have a side below 1 px: there is nothing to train on. '
+                    f'Are they fractions of the image? Write them in px.'
+                )
             raise InputError(
-                f'{self.ann_file} has no annotations of the classes '
-                f'{list(self.metainfo["classes"])}: there is nothing to train on.'
+                f'{self.ann_file} has no annotations of the classes {classes}: there '
+                f'is nothing to train on.'
+            )
+        if self._below_a_pixel:
+            print_log(
+                f'{self.ann_file}: {self._below_a_pixel} objects have a side below 1 '
+                f'px: they are not trained on, as MMDetection leaves them out',
+                'current',
+                logging.WARNING,
             )
         return data_list
 
@@ -92,4 +113,9 @@ class TinyCocoDataset(YOLOv5CocoDataset):
             if annotation.get('ignore'):
                 annotation = {**annotation, 'ignore': 0, 'iscrowd': 1}
             annotations.append(annotation)
+            self._below_a_pixel += (
+                annotation['category_id'] in self.cat_ids
+                and not annotation['iscrowd']
+                and min(annotation['bbox'][2:]) < 1
+            )
         return super().parse_data_info({**raw_data_info, 'raw_ann_info': annotations})

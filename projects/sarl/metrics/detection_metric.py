@@ -3,6 +3,7 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from os.path import basename
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ class DetectionMetric(BaseMetric):
                 f'writes the detections.'
             )
         self.image_ids = sorted(self.coco.imgs)
+        self.bad_boxes = bad_boxes
         self.classwise = classwise
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
@@ -90,11 +92,11 @@ class DetectionMetric(BaseMetric):
             data_batch (dict): Not used.
             data_samples (Sequence[dict]): `img_id` and `pred_instances` with
                 `bboxes` (n, 4) x1, y1, x2, y2 in px of the original image, `scores`
-                (n,) and `labels` (n,).
+                (n,) and `labels` (n,); `img_path`, where the pipeline hands it on.
 
         Raises:
-            InputError: If an image or a class is not in the ground truth, or a box or
-                score is not finite.
+            InputError: If an image or a class is not in the ground truth, the ground
+                truth has another image of that id, or a box or score is not finite.
         """
         if not self.results:
             # Now, not after hours of detecting.
@@ -106,6 +108,7 @@ class DetectionMetric(BaseMetric):
                     f'{self.coco.path} has no image {image_id!r}, which was detected '
                     f'on. Give the evaluator the ann_file of its dataloader.'
                 )
+            self._check_name(image_id, sample.get('img_path'))
             predicted = sample['pred_instances']
             boxes = predicted['bboxes'].cpu().numpy().astype(np.float64)
             scores = predicted['scores'].cpu().numpy().astype(np.float64)
@@ -119,6 +122,15 @@ class DetectionMetric(BaseMetric):
             boxes[:, 2:] -= boxes[:, :2]
             self.results.append(
                 (image_id, boxes, scores, predicted['labels'].cpu().numpy())
+            )
+
+    def _check_name(self, image_id: int | str, path: str | None) -> None:
+        listed = self.coco.imgs[image_id].get('file_name')
+        # The folder before file_name is the data set's.
+        if path and listed and basename(path) != basename(listed):
+            raise InputError(
+                f'image {image_id!r} of {self.coco.path} is {listed}, but {path} was '
+                f'detected on. Give the evaluator the ann_file of its dataloader.'
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -56,6 +56,7 @@ def score_files(
     result['protocol'] = dict(
         metric=metric,
         **scorer.described(),
+        bad_boxes=scorer.bad_boxes,
         ground_truth=str(truth),
         detections=str(detections),
         images=len(scorer.image_ids),

@@ -156,6 +156,26 @@ def ignored_categories(coco: StrictCOCO) -> tuple[list, list]:
     )
 
 
+def is_visdrone(coco: StrictCOCO) -> bool:
+    """Guess whether ground truth is VisDrone's, from its ignored regions and others.
+
+    All annotations of these categories are to be ignored there. Elsewhere their names
+    are those of classes.
+
+    Args:
+        coco (StrictCOCO): The ground truth.
+    """
+    regions, others = ignored_categories(coco)
+    cat_ids = {*regions, *others}
+    ignored = [
+        _is_ignored(row)
+        for row in coco.dataset['annotations']
+        if row['category_id'] in cat_ids
+    ]
+    # The converter writes both, also where nothing is of them.
+    return all(ignored) if ignored else bool(regions and others)
+
+
 def coco_style_objects(
     coco: StrictCOCO, image_ids: Sequence, cat_ids: Sequence
 ) -> Objects:
