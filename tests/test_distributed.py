@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CLASSES, ROOT, write_coco
+from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.hooks import LoggerHook
 
 # It lets torch load MMEngine's checkpoints, too.
@@ -361,6 +362,21 @@ def test_scored_by_any_number_of_processes(folder, run, usual_run):
     # What they have handed each other, neither here nor there
     assert not list(folder.glob('.dist_test'))
     assert not list(folder.glob('*/.gathered*'))
+
+
+def test_runs_in_one_folder_gather_apart(tmp_path):
+    """Such as a test while a training validates."""
+    runner = object.__new__(PortableRunner)
+    runner._work_dir = str(tmp_path)
+    folders = set()
+    for _ in range(2):
+        metrics = [DumpResults(f'{name}.pkl') for name in 'ab']
+        runner.build_evaluator(Evaluator(metrics))
+        folders |= {metric.collect_dir for metric in metrics}
+    assert len(folders) == 4
+    assert {Path(folder).parent for folder in folders} == {tmp_path}
+    # They are made when they are needed, and a single process needs none.
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_process_writes_the_scores_of_a_test(monkeypatch):

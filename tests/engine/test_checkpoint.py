@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from sarl.engine.checkpoint import check_checkpoint, latest_checkpoint
+from sarl.engine.checkpoint import check_checkpoint, check_start, latest_checkpoint
 from sarl.errors import InputError
 
 
@@ -93,7 +94,9 @@ def test_any_other_object_is_refused(tmp_path):
 def test_code_is_not_run(tmp_path):
     victim = tmp_path / 'made_by_unpickling'
     path = save(tmp_path, meta=Malicious(str(victim)))
-    with pytest.raises(InputError, match='refused'):
+    with pytest.raises(
+        InputError, match=r'refused.*mkdir whose module .* is blocked\)'
+    ):
         check_checkpoint(path)
     assert not victim.exists()
 
@@ -116,6 +119,96 @@ def test_missing_and_truncated_files(tmp_path):
     path.write_bytes(pickle.dumps(dict(weight=1.0), protocol=2)[:-3])
     with pytest.raises(InputError, match='broken'):
         check_checkpoint(str(path))
+
+
+@pytest.mark.parametrize(
+    ('damaged', 'error'),
+    [
+        (b'X\1\0\0\0\xff', 'UnicodeDecodeError'),
+        (b'h\5', 'KeyError'),
+        (b't', 'IndexError'),
+        (b'\x8a\1', 'EOFError'),
+        (b'\xc5', 'UnpicklingError: Unsupported operand 197'),
+        (b'}K\1a', 'UnpicklingError: Can only append to lists'),
+    ],
+)
+def test_damaged_bytes_are_not_taken_for_objects(tmp_path, damaged, error):
+    path = tmp_path / 'checkpoint.pth'
+    path.write_bytes(b'\x80\2' + damaged + b'.')
+    line = rf'^checkpoint \S+ is broken \({error}.*\)\. Was it cut short .*written\?$'
+    with pytest.raises(InputError, match=line) as raised:
+        check_checkpoint(str(path))
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('offset', [-2000, 0])
+def test_damaged_tensors(tmp_path, offset):
+    """Within one, which torch takes as it is, and between two."""
+    path = tmp_path / 'checkpoint.pth'
+    torch.save({name: torch.ones(1000) for name in 'abc'}, path)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo('checkpoint/data/1').header_offset + offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 1000] = bytes(1000)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'is broken .*data/\d is damaged'):
+        check_checkpoint(str(path))
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.serialization, 'set_crc32_options'),
+    reason='this torch writes checksums always',
+)
+def test_without_checksums(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = save(tmp_path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    check_checkpoint(path)
+
+
+def test_no_weights_and_no_file(tmp_path):
+    path = tmp_path / 'checkpoint.pth'
+    torch.save([torch.ones(2)], path)
+    with pytest.raises(InputError, match=r'no checkpoint: it holds a list'):
+        check_checkpoint(str(path))
+    with pytest.raises(InputError, match=r'^cannot read checkpoint .*Is a directory'):
+        check_checkpoint(str(tmp_path))
+
+
+TRAINING = dict(state_dict={}, message_hub={}, meta=dict(epoch=1, iter=2))
+
+
+@pytest.mark.parametrize(
+    ('content', 'lacking'),
+    [
+        (dict(weight=1), 'state_dict, message_hub, epoch, iter'),
+        (TRAINING | dict(meta={}), 'epoch, iter'),
+        (TRAINING | dict(meta=None), 'epoch, iter'),
+        (dict(state_dict={}, meta=dict(epoch=1, iter=2)), 'message_hub'),
+    ],
+)
+def test_nothing_to_resume(content, lacking):
+    line = rf'^checkpoint a\.pth .* lacks {lacking}\. .*--cfg-options load_from=a\.pth$'
+    with pytest.raises(InputError, match=line):
+        check_start(Config(), 'a.pth', content, resume=True)
+    check_start(Config(), 'a.pth', content)
+    check_start(Config(), 'a.pth', TRAINING, resume=True)
+
+
+@pytest.mark.parametrize(
+    'hooks',
+    [
+        dict(custom_hooks=[dict(type='SALHook'), dict(type='mmengine.EMAHook')]),
+        dict(default_hooks=dict(logger=None, ema=dict(type='EMAHook'))),
+    ],
+)
+def test_weights_alone_and_ema(hooks):
+    check_start(Config(dict(default_hooks=None)), 'a.pth', dict(weight=1))
+    check_start(Config(hooks), 'a.pth', dict(state_dict={}))
+    with pytest.raises(InputError, match=r'a\.pth holds weights alone.*dict\(state_d'):
+        check_start(Config(hooks), 'a.pth', dict(weight=1))
 
 
 @pytest.mark.parametrize(

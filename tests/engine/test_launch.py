@@ -31,13 +31,46 @@ def test_scaled_rate_needs_a_base(told):
         ('YOLOv5Head', 'SGD', True),
         ('SALYOLOv7Head', 'SGD', True),
         ('YOLOv5Head', 'AdamW', False),
+        ('SALYOLOv6Head', 'SGD', True),
+        ('YOLOv6Head', 'AdamW', False),
     ],
 )
 def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
     cfg = config(head, optimizer, auto_scale_lr=dict(base_batch_size=16))
     launch.enable_auto_scale_lr(cfg)
     assert cfg.auto_scale_lr.enable
-    assert ('counts it once more' in capsys.readouterr().err) == warned
+    said = capsys.readouterr().err
+    assert ('counts it once more' in said) == warned
+    if warned:
+        assert ('follow the number of processes' in said) == ('v6' in head)
+
+
+@pytest.mark.parametrize('cuda', [False, True])
+@pytest.mark.parametrize('told', [{}, dict(type='OptimWrapper')])
+def test_mixed_precision(monkeypatch, told, cuda):
+    monkeypatch.setattr(launch, 'is_cuda_available', lambda: cuda)
+    cfg = config()
+    cfg.optim_wrapper.update(told)
+    launch.enable_amp(cfg)
+    kind = 'AmpOptimWrapper' if cuda else 'AutocastOptimWrapper'
+    assert cfg.optim_wrapper.type == kind
+    launch.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == kind
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(InputError, match='the config has a ApexOptimWrapper'):
+        launch.enable_amp(cfg)
+
+
+@pytest.mark.parametrize('head', ['rpn_head', 'roi_head'])
+def test_what_has_no_bfloat16_on_a_cpu(monkeypatch, head):
+    cfg = config()
+    cfg.model[head] = dict(type='A')
+    monkeypatch.setattr(launch, 'is_cuda_available', lambda: False)
+    with pytest.raises(InputError, match=rf'--amp .* {head} .*\. Leave --amp out\.$'):
+        launch.enable_amp(cfg)
+    assert 'type' not in cfg.optim_wrapper
+    monkeypatch.setattr(launch, 'is_cuda_available', lambda: True)
+    launch.enable_amp(cfg)
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -88,6 +88,18 @@ def test_nothing_is_fetched_unasked(server, cache):
     assert len(server.requests) == 1
 
 
+def test_a_broken_file_in_the_cache(server, cache):
+    (server.folder / 'a.pth').write_bytes(b'<!DOCTYPE html>')
+    cfg = config(f'{server.url}/a.pth')
+    for download in (True, False):
+        with pytest.raises(
+            InputError, match=r'hub/checkpoints/a\.pth is no check'
+        ) as e:
+            check_pretrained(cfg, download)
+        assert f'{server.url}/a.pth, which model.backbone.init_cfg' in str(e.value)
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize('name', ['missing.pth', 'other-0123abcd.pth'])
 def test_what_cannot_be_fetched_is_one_error(server, cache, name):
     # The second is there, but its content is not that of its name.

@@ -5,13 +5,15 @@ import shutil
 import pytest
 import torch
 from conftest import CLASSES, ROOT
+from mmengine.config import Config
 
 from sarl.engine import launch
+from sarl.errors import InputError
 
 
 @pytest.fixture
-def train(coco_folder, tmp_path):
-    """Train YOLOX for five epochs, the last four of them on whole images."""
+def yolox(coco_folder, tmp_path):
+    """A config of five epochs, the last four of them on whole images."""
     path = tmp_path / 'yolox.py'
     path.write_text(
         f"""
@@ -58,9 +60,18 @@ train_cfg = dict(max_epochs=5, val_interval=1)
 """
     )
 
-    def run(work_dir, resume=None, **options):
-        work_dir = tmp_path / work_dir
-        return launch.train(launch.load_config(path, work_dir, options), resume)
+    return path
+
+
+@pytest.fixture
+def train(yolox, tmp_path):
+    """Train in a folder, by a config."""
+
+    def run(work_dir, resume=None, config=yolox, **options):
+        # MMEngine gives visualizers of one name, in one process, the first's folder.
+        options['visualizer.name'] = f'{tmp_path / work_dir} {resume}'
+        cfg = launch.load_config(config, tmp_path / work_dir, options)
+        return launch.train(cfg, resume)
 
     return run
 
@@ -99,3 +110,56 @@ def test_the_best_checkpoint_of_another_folder_is_kept(train, tmp_path):
     assert best.is_file()
     (newer,) = (tmp_path / 'copy').glob('best_*.pth')
     assert newer.name != best.name
+
+
+ONCE = {'train_cfg.max_epochs': 1}
+
+
+def test_the_config_of_a_resumed_training_starts_afresh(train, yolox, tmp_path):
+    train('run', **ONCE)
+    train('run', resume='auto', **{'train_cfg.max_epochs': 2})
+    run = tmp_path / 'run'
+    # As its logs say, for compare.py
+    first, resumed = map(Config.fromfile, sorted(run.glob('*/vis_data/config.py')))
+    assert [first.resume, first.load_from] == [False, None]
+    assert [resumed.resume, resumed.load_from] == [True, str(run / 'epoch_1.pth')]
+
+    config, checkpoint = run / 'yolox.py', str(run / 'epoch_2.pth')
+    launch.test(launch.load_config(config, run), checkpoint)
+    assert Config.fromfile(config).load_from is None
+    # A test does not resume, whatever the config says.
+    cfg = launch.load_config(config, tmp_path / 'tested', dict(resume=True))
+    launch.test(cfg, checkpoint)
+    train('fresh', config=config, **ONCE)
+    (trained,) = (tmp_path / 'fresh').glob('epoch_*.pth')
+    assert torch.load(trained, weights_only=True)['meta']['epoch'] == 1
+
+
+def test_a_config_that_keeps_the_best_can_be_tested(yolox, tmp_path):
+    checkpoint = tmp_path / 'checkpoint.pth'
+    torch.save(dict(state_dict={}), checkpoint)
+    cfg = launch.load_config(yolox, tmp_path / 'tested')
+    assert cfg.default_hooks.checkpoint.save_best == 'aitod/AP'
+    assert 'aitod/AP' in launch.test(cfg, str(checkpoint))
+
+
+def test_checkpoints_without_a_training(train, yolox, tmp_path):
+    """As published, and weights alone: EMAHook, of this config, cannot read them."""
+    published, plain = (
+        str(tmp_path / f'{name}.pth') for name in ('published', 'plain')
+    )
+    torch.save(dict(meta={}, state_dict={}), published)
+    torch.save(dict(weight=torch.ones(2)), plain)
+    for path in (published, plain):
+        with pytest.raises(InputError, match=f'lacks .*message_hub.*load_from={path}'):
+            train('resumed', resume=path)
+
+    def test(path, **options):
+        return launch.test(launch.load_config(yolox, tmp_path / 'new', options), path)
+
+    for attempt in (lambda: train('new', load_from=plain), lambda: test(plain)):
+        with pytest.raises(InputError, match=r'plain\.pth holds weights alone'):
+            attempt()
+    test(published)
+    # Where no EMAHook reads them
+    test(plain, custom_hooks=[])

@@ -147,7 +147,6 @@ def _train_and_score(name: str, cfg: Config) -> dict[str, float]:
     cfg.train_cfg.val_begin = cfg.train_cfg.max_epochs + 1
     cfg.test_evaluator.outfile_prefix = str(folder / 'detections')
     launch.train(cfg, resume='auto')
-    cfg.resume = False
     scores = launch.test(cfg, latest_checkpoint(folder))
     write_json(scores_file, scores, indent=2)
     return scores

@@ -7,12 +7,13 @@ here. A checkpoint with any other object in it is refused.
 
 import pickle
 import re
-import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import find_latest_checkpoint
 
@@ -23,6 +24,13 @@ _numpy_functions = (_numpy_core.multiarray._reconstruct, _numpy_core.multiarray.
 # How a file of torch.save begins: a zip archive or, before torch 1.6, a pickle.
 _BEGINNINGS = (b'PK', b'\x80')
 _STATISTICS = ('min', 'max', 'current', 'mean')
+# What torch 2.0 to 2.13, and `_statistic`, say of an object that is not allowed.
+_REFUSAL = re.compile(
+    r'(Unsupported (global|class)|Trying to load unsupported GLOBAL|getattr\()'
+    r'.*?(?=\.\s|\n|$)'
+)
+# What MMEngine needs to resume, the last two in `meta`.
+_STATE = ('state_dict', 'message_hub', 'epoch', 'iter')
 
 
 def _statistic(owner: type, name: str) -> Callable:
@@ -101,23 +109,87 @@ def check_checkpoint(path: str) -> dict:
     allow_safe_types()
     try:
         with open(path, 'rb') as file:
-            if not file.read(2).startswith(_BEGINNINGS):
-                raise InputError(
-                    f'{path} is no checkpoint: it is empty, or a web page or Git LFS '
-                    f'pointer stands in its place. Download it again.'
-                )
-        return torch.load(path, map_location='meta', weights_only=True)
+            beginning = file.read(2)
     except FileNotFoundError:
         raise InputError(f'checkpoint {path} does not exist.') from None
-    except pickle.UnpicklingError as error:
-        reason = str(error).split('WeightsUnpickler error: ')[-1].split('. ')[0]
+    except OSError as error:
         raise InputError(
-            f'checkpoint {path} is refused: it holds more than weights and logs '
-            f'({reason}). Save its state_dict alone and load that.'
+            f'cannot read checkpoint {path}: {error.strerror}. Name another file.'
         ) from None
-    except (RuntimeError, EOFError, OSError, struct.error) as error:
-        reason = str(error).partition('\n')[0]
+    if not beginning.startswith(_BEGINNINGS):
         raise InputError(
-            f'checkpoint {path} is broken: {reason} '
-            f'Was it cut short while it was written?'
+            f'{path} is no checkpoint: it is empty, or a web page or Git LFS pointer '
+            f'stands in its place. Download it again.'
+        )
+    try:
+        content = torch.load(path, map_location='meta', weights_only=True)
+        if beginning == b'PK':
+            _check_sums(path)
+    # Damaged bytes can lead to any error.
+    except Exception as error:
+        message = str(error)
+        if refusal := _REFUSAL.search(message):
+            raise InputError(
+                f'checkpoint {path} is refused: it holds more than weights and logs '
+                f'({refusal[0]}). Save dict(state_dict=...) with its weights alone and '
+                f'load that.'
+            ) from None
+        reason = message.split('WeightsUnpickler error: ')[-1].strip()
+        reason = reason.partition('\n')[0].partition('. ')[0]
+        reason = f'{type(error).__name__}: {reason}'.rstrip(':. ')
+        raise InputError(
+            f'checkpoint {path} is broken ({reason}). Was it cut short while it was '
+            f'written?'
         ) from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f'{path} is no checkpoint: it holds a {type(content).__name__}, and no '
+            f'weights by name. Name another file.'
+        )
+    return content
+
+
+def _check_sums(path: str) -> None:
+    """Make sure that no part of a zip archive has changed since it was written.
+
+    torch reads tensors without looking at their checksums.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    # The pickle has been read: it differs where torch was told to write no checksums.
+    if damaged and not damaged.endswith('/data.pkl'):
+        raise zipfile.BadZipFile(f'{damaged} is damaged')
+
+
+def check_start(cfg: Config, path: str, content: dict, resume: bool = False) -> None:
+    """Make sure that a run can start from what a checkpoint holds.
+
+    Args:
+        cfg (Config): The config of the run.
+        path (str): The file.
+        content (dict): What it holds.
+        resume (bool): Whether a training is to go on from it.
+
+    Raises:
+        InputError: If it holds no state of a training to go on from, or weights alone
+            where the config has an EMAHook, which reads a `state_dict`.
+    """
+    if resume:
+        meta = content.get('meta')
+        there = [*content, *(meta if isinstance(meta, dict) else ())]
+        missing = [name for name in _STATE if name not in there]
+        if missing:
+            raise InputError(
+                f'checkpoint {path} holds no training to go on with: it lacks '
+                f'{", ".join(missing)}. Leave --resume out and start from its weights: '
+                f'--cfg-options load_from={path}'
+            )
+    hooks = list((cfg.get('default_hooks') or {}).values())
+    hooks += cfg.get('custom_hooks') or []
+    if 'state_dict' not in content and any(
+        'EMAHook' in str((hook or {}).get('type')) for hook in hooks
+    ):
+        raise InputError(
+            f"checkpoint {path} holds weights alone, where the config's EMAHook reads "
+            f'a state_dict. Save dict(state_dict=...) with them and load that.'
+        )

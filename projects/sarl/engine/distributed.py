@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from copy import deepcopy
 from pathlib import Path
 
@@ -236,11 +237,17 @@ class PortableRunner(Runner):
             self.register_hook(BatchNormHook())
 
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
-        """Build an evaluator that gathers in the work directory."""
+        """Build an evaluator that gathers in folders of its own, in the work directory.
+
+        They are made when there is something to gather and go when it is read.
+        """
         evaluator = super().build_evaluator(evaluator)
+        # Other runs may be at work in the same directory.
+        name = [f'.gathered-{uuid.uuid4().hex}']
+        broadcast_object_list(name)
         for number, metric in enumerate(evaluator.metrics):
             if metric.collect_device == 'cpu' and metric.collect_dir is None:
-                metric.collect_dir = str(Path(self.work_dir, f'.gathered{number}'))
+                metric.collect_dir = str(Path(self.work_dir, f'{name[0]}-{number}'))
         return evaluator
 
     def resume(self, filename: str, *args, **kwargs) -> None:

@@ -1,6 +1,7 @@
 """What the command-line tools do once their arguments are parsed."""
 
 import argparse
+import copy
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from mmengine.runner import Runner
 
 from ..errors import InputError
 from . import classes, distributed
-from .checkpoint import check_checkpoint, latest_checkpoint
+from .checkpoint import check_checkpoint, check_start, latest_checkpoint
 from .config_checks import (
     check_input_size,
     check_sal,
@@ -27,8 +28,10 @@ from .pretrained import check_pretrained
 
 # Seconds that the first process of a run has to report what the others also found.
 PATIENCE = 5
-# Heads of MMYOLO, and ours made from them, whose losses grow with the batch.
-LOSS_BY_BATCH = re.compile(r'YOLOv[578]\w*Head$')
+# Heads of MMYOLO, and ours made from them, whose losses grow with the images of all
+# processes, or with the number of processes.
+LOSS_BY_IMAGES = re.compile(r'YOLOv[578]\w*Head$')
+LOSS_BY_PROCESSES = re.compile(r'YOLOv6\w*Head$')
 
 
 def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -130,14 +133,24 @@ def enable_amp(cfg: Config) -> None:
         cfg (Config): Changed in place.
 
     Raises:
-        InputError: If its optimizer wrapper is a special one.
+        InputError: If its optimizer wrapper is a special one, or the detector has no
+            bfloat16 on a CPU.
     """
+    if not is_cuda_available():
+        for head in ('rpn_head', 'roi_head'):
+            if cfg.model.get(head):
+                raise InputError(
+                    f'--amp is bfloat16 on a CPU, which the ops of mmcv in the '
+                    f'{head} of the model do not take there. Leave --amp out.'
+                )
     wrapper = cfg.optim_wrapper
-    if wrapper.type in ('AmpOptimWrapper', 'AutocastOptimWrapper'):
+    # MMEngine's, where none is named.
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind in ('AmpOptimWrapper', 'AutocastOptimWrapper'):
         return
-    if wrapper.type != 'OptimWrapper':
+    if kind != 'OptimWrapper':
         raise InputError(
-            f'--amp replaces an OptimWrapper, but the config has a {wrapper.type}.'
+            f'--amp replaces an OptimWrapper, but the config has a {kind}.'
         )
     if is_cuda_available():
         wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
@@ -166,14 +179,21 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         str((part or {}).get('type'))
         for part in (cfg.model.get('bbox_head'), cfg.optim_wrapper.get('optimizer'))
     )
-    twice = optimizer == 'SGD' and LOSS_BY_BATCH.search(head)
-    if twice and distributed.process_number() == 0:
-        print(
-            f'warning: {head} multiplies its losses by the images of all processes, so '
-            f'that steps of SGD follow the batch size already. --auto-scale-lr counts '
-            f'it once more: leave it out here (docs/running.md).',
-            file=sys.stderr,
-        )
+    if optimizer != 'SGD' or distributed.process_number():
+        return
+    if LOSS_BY_IMAGES.search(head):
+        factor, followed, mend = 'images of all processes', 'batch size', ''
+    elif LOSS_BY_PROCESSES.search(head):
+        factor = followed = 'number of processes'
+        mend = ' and scale the learning rate by the images of each process alone'
+    else:
+        return
+    print(
+        f'warning: {head} multiplies its losses by the {factor}, so that steps of SGD '
+        f'follow the {followed} already. --auto-scale-lr counts it once more: leave it '
+        f'out here{mend} (docs/running.md).',
+        file=sys.stderr,
+    )
 
 
 def train(cfg: Config, resume: str | None = None, download: bool = False) -> Runner:
@@ -189,20 +209,22 @@ def train(cfg: Config, resume: str | None = None, download: bool = False) -> Run
         Runner: After the training.
 
     Raises:
-        InputError: If weights that the training starts from cannot be had, if the
-            images do not fit the detector's strides, if the head does not let SAL
-            know the sizes of objects, or if the classes of detector, training and
-            validation data differ.
+        InputError: If weights that the training starts from cannot be had, if a
+            checkpoint holds no training to go on with, if the images do not fit the
+            detector's strides, if the head does not let SAL know the sizes of objects,
+            or if the classes of detector, training and validation data differ.
     """
     if resume == 'auto':
         resume = latest_checkpoint(cfg.work_dir)
-    if resume:
-        cfg.resume, cfg.load_from = True, resume
-    check_pretrained(cfg, download)
+    check_pretrained(cfg, download, resume)
     check_input_size(cfg)
     check_visualizer(cfg)
     set_rule_of_best(cfg)
-    runner = distributed.PortableRunner.from_cfg(cfg)
+    runner = _build_runner(
+        cfg,
+        load_from=resume or cfg.get('load_from'),
+        resume=bool(resume) or cfg.get('resume', False),
+    )
     check_sal(runner.model)
     classes.follow_training(runner)
     runner.train()
@@ -225,13 +247,30 @@ def test(cfg: Config, checkpoint: str) -> dict[str, float]:
             detector and test data differ.
     """
     content = check_checkpoint(checkpoint)
+    check_start(cfg, checkpoint, content)
     check_visualizer(cfg)
-    cfg.load_from = checkpoint
-    runner = distributed.PortableRunner.from_cfg(cfg)
+    set_rule_of_best(cfg)
+    runner = _build_runner(cfg, load_from=checkpoint, resume=False)
     classes.follow_checkpoint(runner, content)
     metrics = runner.test()
     distributed.leave(wait=True)
     return metrics
+
+
+def _build_runner(
+    cfg: Config, load_from: str | None, resume: bool
+) -> distributed.PortableRunner:
+    """Build a runner that starts from a checkpoint.
+
+    The config among its logs says so. That in the work directory does not: it is there
+    for tests and other trainings.
+    """
+    started = copy.copy(cfg)
+    started.load_from, started.resume = load_from, resume
+    runner = distributed.PortableRunner.from_cfg(started)
+    runner.cfg = copy.deepcopy(cfg)
+    runner.dump_config()
+    return runner
 
 
 def run_tool(main: Callable[[], None]) -> None:

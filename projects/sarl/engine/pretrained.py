@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..errors import InputError
-from .checkpoint import check_checkpoint
+from .checkpoint import check_checkpoint, check_start
 
 # Schemes that stand for a table of URLs by name, and MMEngine's tables.
 TABLES = {
@@ -47,22 +47,27 @@ def find_pretrained(node: dict | list, place: str) -> Iterator[tuple[str, str]]:
             yield from find_pretrained(child, here)
 
 
-def check_pretrained(cfg: Config, download: bool = False) -> None:
+def check_pretrained(
+    cfg: Config, download: bool = False, resume: str | None = None
+) -> None:
     """Make sure that all weights a training starts from are on this machine.
 
     These are the checkpoint of every `init_cfg` of type Pretrained in the model, and
-    `load_from`.
+    `load_from`, or what is resumed from.
 
     Args:
         cfg (Config): The config.
         download (bool): Fetch those that it names by URL into torch's cache.
+        resume (str, optional): The checkpoint that the training goes on from.
 
     Raises:
-        InputError: If a file is missing, broken, not in the cache or not to be had.
+        InputError: If a file is missing, broken, not in the cache or not to be had, or
+            if the training cannot start from what it holds.
     """
     found = list(find_pretrained(cfg.model, 'model'))
-    if cfg.get('load_from'):
-        found.append(('load_from', cfg.load_from))
+    start = resume or cfg.get('load_from')
+    if start:
+        found.append(('load_from', start))
     for place, checkpoint in found:
         without = (
             f'or train without: {place}=None in the config, or --cfg-options '
@@ -70,16 +75,19 @@ def check_pretrained(cfg: Config, download: bool = False) -> None:
         )
         if '://' in checkpoint:
             url = _url(checkpoint, place)
-            if url is not None:
-                _check_cached(checkpoint, url, place, without, download)
+            if url is None:
+                continue
+            content = _check_cached(checkpoint, url, place, without, download)
         elif place == 'load_from' or Path(checkpoint).is_file():
-            check_checkpoint(checkpoint)
+            content = check_checkpoint(checkpoint)
         else:
             raise InputError(
                 f'{checkpoint}, which {place} starts from, does not exist. Put the '
                 f'file there, {without}; docs/configs.md says where it comes from, and '
                 f'what else to set without it.'
             )
+        if place == 'load_from':
+            check_start(cfg, checkpoint, content, bool(resume))
 
 
 def _url(checkpoint: str, place: str) -> str | None:
@@ -105,29 +113,36 @@ def _url(checkpoint: str, place: str) -> str | None:
 
 def _check_cached(
     checkpoint: str, url: str, place: str, without: str, download: bool
-) -> None:
+) -> dict:
+    """Check the file in torch's cache; tell what it holds."""
     name = Path(urlparse(url).path).name
     cached = Path(torch.hub.get_dir(), 'checkpoints', name)
-    if cached.is_file():
-        return
-    if not download:
-        raise InputError(
-            f'{place} starts from {checkpoint}, which is not on this machine, and '
-            f'nothing is downloaded unasked. Add --download, put {name} into '
-            f'{cached.parent}, {without}'
-        )
+    if not cached.is_file():
+        if not download:
+            raise InputError(
+                f'{place} starts from {checkpoint}, which is not on this machine, and '
+                f'nothing is downloaded unasked. Add --download, put {name} into '
+                f'{cached.parent}, {without}'
+            )
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            # One process fetches, the others of its machine wait.
+            with FileLock(f'{cached}.lock'):
+                if not cached.is_file():
+                    digest = torch.hub.HASH_REGEX.search(name)
+                    torch.hub.download_url_to_file(
+                        url, str(cached), digest.group(1) if digest else None
+                    )
+        # A digest that does not match is a RuntimeError.
+        except (OSError, HTTPException, RuntimeError, ValueError) as error:
+            raise InputError(
+                f'{url}, which {place} starts from, cannot be fetched: {error}. Put '
+                f'{name} into {cached.parent}, {without}'
+            ) from None
     try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        # One process fetches, the others of its machine wait.
-        with FileLock(f'{cached}.lock'):
-            if not cached.is_file():
-                digest = torch.hub.HASH_REGEX.search(name)
-                torch.hub.download_url_to_file(
-                    url, str(cached), digest.group(1) if digest else None
-                )
-    # A digest that does not match is a RuntimeError.
-    except (OSError, HTTPException, RuntimeError, ValueError) as error:
+        return check_checkpoint(str(cached))
+    except InputError as error:
         raise InputError(
-            f'{url}, which {place} starts from, cannot be fetched: {error}. Put {name} '
-            f'into {cached.parent}, {without}'
+            f'{error} It stands for {url}, which {place} starts from: --download '
+            f'fetches it once it is removed.'
         ) from None
