@@ -219,6 +219,22 @@ def test_other_weights_or_code_under_the_same_name(
     assert digest() != before
 
 
+def test_an_arm_with_a_module_of_its_own(folder, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'module_of_an_arm', raising=False)
+    path, module = tmp_path / 'grid.py', tmp_path / 'module_of_an_arm.py'
+    imports = "dict(custom_imports=dict(imports=['module_of_an_arm'])),"
+    content = (folder / 'grid.py').read_text()
+    path.write_text(content.replace('    arms={', f"    arms={{'own': {imports}"))
+    digests = set()
+    for text in 'one = 1', 'two = 2':
+        module.write_text(text)
+        digests.add(runs._digest(read_grid(path).arms['own'], ''))
+        # The process that runs imports it before it compares.
+        assert 'module_of_an_arm' in sys.modules
+    assert len(digests) == 2
+
+
 FINE_TUNE = """
 _base_ = './grid.py'
 optim_wrapper = dict(optimizer=dict(lr=0.0))

@@ -39,7 +39,7 @@ def on_data_set(data):
         keep_ratio=True,
     )
     augment = [
-        dict(type='RandomCrop', crop_size=(width, height)),
+        dict(type='RandomCrop', crop_size=(width, height), allow_negative_crop=True),
         dict(type='YOLOXHSVRandomAug'),
         dict(type='RandomFlip', prob=0.5),
         dict(type='Pad', size=(width, height), pad_val=dict(img=pad)),

@@ -139,6 +139,18 @@ def grid(folder, classes, size, spacing=32, side=800):
     return dict(data_root=f'{folder}/', ann_file='train.json', data_prefix=dict(img=''))
 
 
+def training_pipelines(cfg):
+    return [
+        cfg.train_dataloader.dataset.pipeline,
+        *(
+            hook[key]
+            for hook in cfg.custom_hooks
+            for key in ('new_train_pipeline', 'switch_pipeline')
+            if key in hook
+        ),
+    ]
+
+
 def kept(pipeline, data, scope='mmyolo', count=4):
     """Count the objects that a pipeline hands to training, always by the same draws."""
     init_default_scope(scope)
@@ -170,14 +182,7 @@ def grids(tmp_path_factory):
 )
 def test_augmentation_keeps_tiny_objects(family, grids):
     cfg = load(stem(family, '', 'aitod'))
-    pipelines = [cfg.train_dataloader.dataset.pipeline]
-    pipelines += [
-        hook[key]
-        for hook in cfg.custom_hooks
-        for key in ('new_train_pipeline', 'switch_pipeline')
-        if key in hook
-    ]
-    for pipeline in pipelines:
+    for pipeline in training_pipelines(cfg):
         tiny, small = (kept(pipeline, data, cfg.default_scope) for data in grids)
         assert small > 100
         # Some of the small ones only reach into the image.
@@ -197,7 +202,7 @@ def test_mmyolos_augmentation_does_not(grids):
     assert tiny < 0.8 * small
 
 
-@pytest.mark.parametrize('family', ['dino-4scale_r50', 'yolov5_s-v61'])
+@pytest.mark.parametrize('family', ['dino-4scale_r50', 'yolov5_s-v61', 'rtmdet_s'])
 def test_an_image_without_objects_is_not_replaced(family, tmp_path):
     data = grid(tmp_path / 'data', AITODDataset.METAINFO['classes'], 8, side=96)
     path = tmp_path / 'data/train.json'
@@ -208,11 +213,12 @@ def test_an_image_without_objects_is_not_replaced(family, tmp_path):
     init_default_scope(cfg.default_scope)
     settings = cfg.train_dataloader.dataset
     keep_all = dict(filter_empty_gt=False)
-    dataset = AITODDataset(**data, pipeline=settings.pipeline, filter_cfg=keep_all)
     if 'dino' in family:
         assert not settings.filter_cfg.filter_empty_gt
-    samples = [dataset[index]['data_samples'] for index in range(4)]
-    assert [sample.img_id for sample in samples] == [0, 1, 2, 3]
+    for pipeline in training_pipelines(cfg):
+        dataset = AITODDataset(**data, pipeline=pipeline, filter_cfg=keep_all)
+        samples = [dataset[index]['data_samples'] for index in range(4)]
+        assert [sample.img_id for sample in samples] == [0, 1, 2, 3]
 
 
 def random_crops(pipeline):

@@ -91,6 +91,12 @@ def test_any_other_object_is_refused(tmp_path):
         check_checkpoint(path)
 
 
+def test_a_whole_file_of_other_arrays_is_not_called_broken(tmp_path):
+    path = save(tmp_path, meta=np.array(['a'], dtype=object))
+    with pytest.raises(InputError, match=r'is refused.*Can only build'):
+        check_checkpoint(path)
+
+
 def test_code_is_not_run(tmp_path):
     victim = tmp_path / 'made_by_unpickling'
     path = save(tmp_path, meta=Malicious(str(victim)))
@@ -152,6 +158,16 @@ def test_damaged_tensors(tmp_path, offset):
     content[start : start + 1000] = bytes(1000)
     path.write_bytes(content)
     with pytest.raises(InputError, match=r'is broken .*data/\d is damaged'):
+        check_checkpoint(str(path))
+
+
+def test_a_damaged_name(tmp_path):
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(dict(backbone=torch.ones(2)), path)
+    content = path.read_bytes()
+    assert content.count(b'backbone') == 1
+    path.write_bytes(content.replace(b'backbone', b'bockbone'))
+    with pytest.raises(InputError, match=r'is broken .*data\.pkl is damaged'):
         check_checkpoint(str(path))
 
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 from ..datasets.coco_file import read_json
 from ..errors import InputError
@@ -86,6 +87,9 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
     for name, difference in grid['arms'].items():
         arms[name] = copy.deepcopy(cfg)
         arms[name].merge_from_dict(copy.deepcopy(dict(difference)))
+        if 'custom_imports' in difference:
+            # As a config that is read does: a run counts for the code it imports.
+            import_modules_from_strings(**arms[name].custom_imports)
         settings = arms[name].to_dict()
         if any(
             settings == other.to_dict() for key, other in arms.items() if key != name
