@@ -117,28 +117,20 @@ def _check_cached(
     """Check the file in torch's cache; tell what it holds."""
     name = Path(urlparse(url).path).name
     cached = Path(torch.hub.get_dir(), 'checkpoints', name)
-    if not cached.is_file():
-        if not download:
-            raise InputError(
-                f'{place} starts from {checkpoint}, which is not on this machine, and '
-                f'nothing is downloaded unasked. Add --download, put {name} into '
-                f'{cached.parent}, {without}'
-            )
-        try:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            # One process fetches, the others of its machine wait.
-            with FileLock(f'{cached}.lock'):
-                if not cached.is_file():
-                    digest = torch.hub.HASH_REGEX.search(name)
-                    torch.hub.download_url_to_file(
-                        url, str(cached), digest.group(1) if digest else None
-                    )
-        # A digest that does not match is a RuntimeError.
-        except (OSError, HTTPException, RuntimeError, ValueError) as error:
-            raise InputError(
-                f'{url}, which {place} starts from, cannot be fetched: {error}. Put '
-                f'{name} into {cached.parent}, {without}'
-            ) from None
+    if not cached.is_file() and not download:
+        raise InputError(
+            f'{place} starts from {checkpoint}, which is not on this machine, and '
+            f'nothing is downloaded unasked. Add --download, put {name} into '
+            f'{cached.parent}, {without}'
+        )
+    try:
+        _fetch(url, cached)
+    # A digest that does not match is a RuntimeError.
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:
+        raise InputError(
+            f'{url}, which {place} starts from, cannot be fetched: {error}. Put '
+            f'{name} into {cached.parent}, {without}'
+        ) from None
     try:
         return check_checkpoint(str(cached))
     except InputError as error:
@@ -146,3 +138,17 @@ def _check_cached(
             f'{error} It stands for {url}, which {place} starts from: --download '
             f'fetches it once it is removed.'
         ) from None
+
+
+def _fetch(url: str, cached: Path) -> None:
+    """Download a file into torch's cache if it is not there."""
+    if cached.is_file():
+        return
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    # One process fetches, the others of its machine wait.
+    with FileLock(f'{cached}.lock'):
+        if not cached.is_file():
+            digest = torch.hub.HASH_REGEX.search(cached.name)
+            torch.hub.download_url_to_file(
+                url, str(cached), digest.group(1) if digest else None
+            )
