@@ -37,6 +37,9 @@ def mim_files():
 
 class BuildPy(build_py):
     def run(self):
+        if not self.editable_mode:
+            # What an earlier build left there would go into the wheel.
+            shutil.rmtree(Path(self.build_lib, 'sarl'), ignore_errors=True)
         super().run()
         if self.editable_mode:
             return

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import subprocess
 import sys
@@ -16,6 +17,22 @@ from sarl.engine import cuda_graph
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ('boat', 'car')
+# Importing the frameworks takes longer than most runs here: a process that has done it
+# runs the tools in copies of itself.
+WARM = """
+import json, os, runpy, sys
+from sarl.engine import launch
+for line in sys.stdin:
+    tool, arguments, cwd, outputs = json.loads(line)
+    if not (child := os.fork()):
+        os.chdir(cwd)
+        for number, name in zip((1, 2), outputs):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdin, sys.argv = open(os.devnull), [tool, *arguments]
+        runpy.run_path(tool, run_name='__main__')
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +41,30 @@ def _seed():
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _log_configs_as_they_are(tmp_path_factory):
+    """MMEngine formats every config that it logs, longer than these trainings take.
+
+    Here and in all processes that are started, but for those of mim.
+    """
+    package = tmp_path_factory.mktemp('yapf') / 'yapf/yapflib'
+    package.mkdir(parents=True)
+    (package.parent / '__init__.py').write_text("__version__ = '0.40.2'\n")
+    (package / '__init__.py').touch()
+    (package / 'yapf_api.py').write_text(
+        'def FormatCode(text, **_):\n    return text, True\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(package.parents[1])
+        patch.setenv('PYTHONPATH', folder, prepend=os.pathsep)
+        # The fork of MMEngine imports it where it is used.
+        for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):
+            patch.setattr(
+                f'{module}.FormatCode', lambda text, **_: (text, True), raising=False
+            )
+        yield
 
 
 @pytest.fixture
@@ -125,6 +166,39 @@ def tool(tmp_path):
             text=True,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def warm_process():
+    with subprocess.Popen(
+        [sys.executable, '-c', WARM],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def warm_tool(warm_process, tmp_path):
+    """Do what `tool` does, sooner."""
+
+    def run(name, *arguments):
+        arguments = list(map(str, arguments))
+        outputs = [tmp_path / 'stdout', tmp_path / 'stderr']
+        for path in outputs:
+            path.unlink(missing_ok=True)
+        request = [str(ROOT / 'tools' / name), arguments, str(tmp_path)]
+        request.append(list(map(str, outputs)))
+        warm_process.stdin.write(json.dumps(request) + '\n')
+        warm_process.stdin.flush()
+        status = int(warm_process.stdout.readline())
+        texts = (path.read_text() for path in outputs)
+        return subprocess.CompletedProcess([name, *arguments], status, *texts)
 
     return run
 

@@ -684,6 +684,17 @@ def test_sbatch_is_not_given_a_script_of_ours(started, tmp_path, name):
         (['slurm_train.sh', 'p', 'j'], {}, 'usage: .*slurm_train.sh PARTITION'),
         (['slurm_test.sh', 'p', 'j', 'c.py'], {}, 'usage: .*slurm_test.sh PARTITION'),
         (['slurm_train.sh', 'p', 'j', 'c'], dict(GPUS='12'), 'GPUS=12 is no multiple'),
+        (['slurm_train.sh', 'p', 'j', 'c'], dict(GPUS='08'), 'GPUS=08 is no number'),
+        (
+            ['slurm_train.sh', 'p', 'j', 'c'],
+            dict(GPUS_PER_NODE='0'),
+            'GPUS_PER_NODE=0 is no number above 0',
+        ),
+        (
+            ['slurm_train.sh', 'p', 'j', 'c'],
+            dict(SRUN_ARGS='--comment="a b'),
+            'SRUN_ARGS=--comment="a b cannot be split',
+        ),
     ],
 )
 def test_scripts_refuse(started, arguments, variables, mention):

@@ -34,6 +34,8 @@ SHORT = [
     'default_hooks.param_scheduler.max_epochs=1',
 ]
 
+GONE = 'yolov5/of_an_earlier_release.py'
+
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec('mim'),
     reason='openmim is not installed: run `make setup`',
@@ -57,6 +59,10 @@ def wheel(tmp_path_factory):
     for name in ('requirements', 'configs', 'tools', 'projects'):
         ignore = shutil.ignore_patterns('__pycache__', '*.egg-info')
         shutil.copytree(ROOT / name, sources / name, ignore=ignore)
+    # What an earlier build left, of a file that is no more.
+    gone = sources / 'build/lib/sarl/.mim/configs' / GONE
+    gone.parent.mkdir(parents=True)
+    gone.touch()
     run_pip(sys.executable, 'wheel', '--wheel-dir', sources / 'dist', sources)
     (path,) = (sources / 'dist').glob('sarl-*.whl')
     return path
@@ -207,3 +213,4 @@ def test_the_wheel_has_what_mim_looks_for(wheel, site):
         assert copy.read_bytes() == path.read_bytes()
         # Shell scripts are called as they are.
         assert os.access(copy, os.X_OK) == os.access(path, os.X_OK), path
+    assert not (site / 'sarl/.mim/configs' / GONE).exists()

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import re
 import runpy
 import signal
@@ -18,57 +17,6 @@ from conftest import ROOT, write_coco
 from sarl.engine import launch
 
 SCENES = ROOT / 'configs/yolov5/yolov5_n-v61_1xb16-25e_scenes.py'
-
-
-# Importing the frameworks takes longer than most runs here: a process that has done it
-# runs the tools in copies of itself.
-WARM = """
-import json, os, runpy, sys
-from sarl.engine import launch
-for line in sys.stdin:
-    tool, arguments, cwd, outputs = json.loads(line)
-    if not (child := os.fork()):
-        os.chdir(cwd)
-        for number, name in zip((1, 2), outputs):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
-        sys.stdin, sys.argv = open(os.devnull), [tool, *arguments]
-        runpy.run_path(tool, run_name='__main__')
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope='module')
-def warm_process():
-    with subprocess.Popen(
-        [sys.executable, '-c', WARM],
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-        process.stdin.close()
-
-
-@pytest.fixture
-def warm_tool(warm_process, tmp_path):
-    """Do what `tool` does, sooner."""
-
-    def run(name, *arguments):
-        arguments = list(map(str, arguments))
-        outputs = [tmp_path / 'stdout', tmp_path / 'stderr']
-        for path in outputs:
-            path.unlink(missing_ok=True)
-        request = [str(ROOT / 'tools' / name), arguments, str(tmp_path)]
-        request.append(list(map(str, outputs)))
-        warm_process.stdin.write(json.dumps(request) + '\n')
-        warm_process.stdin.flush()
-        status = int(warm_process.stdout.readline())
-        texts = (path.read_text() for path in outputs)
-        return subprocess.CompletedProcess([name, *arguments], status, *texts)
-
-    return run
 
 
 def assert_one_clear_error(result, *mentions):
@@ -383,10 +331,24 @@ def test_unwritable_work_directory(config, warm_tool, tmp_path):
     )
 
 
+BROKEN_CONFIGS = {
+    '_base_ = "./none.py"': r'cannot be read: .*none\.py.*relative to the config',
+    '': 'has no model',
+    'model = (': 'cannot be read: .*never closed',
+    '_base_ = "mmyolo::none.py"': 'cannot be read',
+    'custom_imports = dict(imports=["nowhere"])': 'needs a module that cannot be imported: .*nowhere',
+}
+
+
 def test_missing_config_and_checkpoints(config, warm_tool, tmp_path):
     assert_one_clear_error(
         warm_tool('train.py', 'none.py'), 'config none.py does not exist'
     )
+    broken = tmp_path / 'broken.py'
+    for text, mention in BROKEN_CONFIGS.items():
+        broken.write_text(text)
+        result = warm_tool('train.py', broken, '--work-dir', tmp_path / 'none')
+        assert_one_clear_error(result, rf'config .*broken\.py {mention}')
     result = warm_tool('test.py', config, 'none.pth', '--work-dir', tmp_path)
     assert_one_clear_error(result, 'checkpoint none.pth does not exist')
     torch.save(dict(state_dict={}, meta=Path('a pickled object')), tmp_path / 'bad.pth')
@@ -446,6 +408,7 @@ def test_demo_on_own_data_prints_a_table_and_repeats_it(coco_folder, tool, tmp_p
 
     (results,) = (tmp_path / 'work_dirs/demo').iterdir()
     assert len(list((results / 'pictures').glob('*.png'))) == 4
+    assert re.fullmatch('my data-[0-9a-f]{8}', results.name)
     saved = json.loads((results / 'results.json').read_text())
     assert saved['rows']['YOLOv5-n']['parameters'] < 1_800_000
 

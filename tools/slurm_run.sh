@@ -27,6 +27,12 @@ fi
 
 partition=$1 job_name=$2
 shift 2
+for name in GPUS GPUS_PER_NODE CPUS_PER_TASK; do
+    if ! [[ ${!name:-1} =~ ^[1-9][0-9]*$ ]]; then
+        echo "error: $name=${!name} is no number above 0" >&2
+        exit 2
+    fi
+done
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 if ((gpus % per_node)); then
@@ -36,7 +42,11 @@ fi
 nodes=$((gpus / per_node))
 
 # Split as a shell would, quotes included.
-mapfile -t srun_args < <(xargs -r -n 1 printf '%s\n' <<<"${SRUN_ARGS:-}")
+if ! lines=$(xargs -r -n 1 printf '%s\n' <<<"${SRUN_ARGS:-}"); then
+    echo "error: SRUN_ARGS=$SRUN_ARGS cannot be split into words" >&2
+    exit 2
+fi
+mapfile -t srun_args < <(printf %s "$lines")
 
 exec srun \
     --partition="$partition" \

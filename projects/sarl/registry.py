@@ -31,3 +31,17 @@ register_metric = _in_both('METRICS')
 register_model = _in_both('MODELS')
 register_optim_wrapper = _in_both('OPTIM_WRAPPERS')
 register_transform = _in_both('TRANSFORMS')
+
+
+def type_name(part: dict | None) -> str:
+    """Name the type of a part of a config, without its scope or module.
+
+    Args:
+        part (dict, optional): With a `type`, a name or, in configs of the new style, a
+            class.
+
+    Returns:
+        str: Empty if there is none.
+    """
+    kind = (part or {}).get('type') or ''
+    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[-1]

@@ -5,9 +5,17 @@ import runpy
 
 import mmyolo
 import numpy as np
+import pytest
 import torch
 
-from sarl.analysis.anchors import anchors_lines, coco_anchors, fit_anchors, reached
+from sarl.analysis.anchors import (
+    anchors_lines,
+    coco_anchors,
+    fit_anchors,
+    object_sizes,
+    reached,
+)
+from sarl.errors import InputError
 
 
 def test_clusters_are_found():
@@ -90,18 +98,43 @@ def test_tool(tool, coco_folder, edit):
     assert '| all         |     30 | 100.0 % |' in table
 
 
-def test_too_few_objects_get_one_line(tool, coco_folder):
+def test_too_few_objects_get_one_line(warm_tool, coco_folder):
     path = coco_folder / 'annotations/train.json'
-    result = tool('analysis_tools/anchors.py', path, '--levels', '50')
+    result = warm_tool('analysis_tools/anchors.py', path, '--levels', '50')
     assert result.returncode == 1
     assert 'error: 150 anchors need as many objects' in result.stderr
     assert 'Traceback' not in result.stderr
 
 
+def test_what_training_leaves_out_gets_no_anchor(coco_folder, edit):
+    path = coco_folder / 'annotations/train.json'
+    before = object_sizes(path)
+
+    def add_sliver(content):
+        box = dict(bbox=[3, 3, 0.02, 9], area=0.18)
+        content['annotations'].append(dict(content['annotations'][0], id=99, **box))
+
+    edit(path, add_sliver)
+    assert np.array_equal(object_sizes(path), before)
+
+    def make_fractions(content):
+        for annotation in content['annotations']:
+            annotation['bbox'] = [side / 96 for side in annotation['bbox']]
+
+    edit(path, make_fractions)
+    with pytest.raises(InputError, match=r'all 31 boxes have a side below 1 px.*px\.'):
+        object_sizes(path)
+
+
+def test_four_levels_begin_at_stride_4():
+    assert anchors_lines(np.ones((4, 3, 2))).count('# P2/4\n') == 1
+    assert '# P5/32' in anchors_lines(np.ones((4, 3, 2)))
+
+
 def test_lines_are_what_a_config_takes():
     anchors = fit_anchors(np.exp(np.random.default_rng(2).uniform(1, 4, (50, 2))), 2, 2)
     lines = anchors_lines(anchors)
-    assert '# P3/8' in lines
     assert '# P4/16' in lines
+    assert '# P5/32' in lines
     row = eval(f'dict({lines})')
     assert np.array_equal(row['anchors'], anchors)

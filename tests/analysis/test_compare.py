@@ -26,18 +26,6 @@ PUBLISHED = ROOT.parent / 'shared/published_results.md'
 SCENES = 'configs/yolov5/yolov5_n-v61{}_1xb16-25e_scenes.py'
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _write_configs_quickly():
-    """MMEngine lays out every config that it logs, longer than these trainings take."""
-    with pytest.MonkeyPatch.context() as patch:
-        # The fork of MMEngine imports it where it is used.
-        for module in ('mmengine.config.config', 'yapf.yapflib.yapf_api'):
-            patch.setattr(
-                f'{module}.FormatCode', lambda text, **_: (text, 1), raising=False
-            )
-        yield
-
-
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """Work directories of two short trainings, plain and with SARL and SAL."""
@@ -159,6 +147,8 @@ def test_scores_of_a_test(trained, tmp_path):
     assert measured['AP50'] == f'{100 * scores["aitod/AP_50"]:.1f}'
     assert 'ms' not in measured
     # The training's own scores are as they were.
+    digest = sha256(trained / 'data/annotations/val.json')
+    assert row['scored data'] == f'val.json {digest[:8]}'
     as_trained = compare([trained / 'plain'], size=64, timed=False).runs[0]
     assert compare([folder], size=64, timed=False).runs[0].scores == as_trained.scores
 
@@ -213,6 +203,7 @@ def make_run(tmp_path, monkeypatch):
             finished=True,
             seed=seed,
             training_seconds=3600,
+            versions=dict(sarl='0.1.0'),
             device='a GPU',
             processes=2,
             batch_size=8,
@@ -230,6 +221,52 @@ def make_run(tmp_path, monkeypatch):
 
 def ap(value):
     return {'aitod/AP': value, 'aitod/AP_50': 2 * value}
+
+
+@pytest.fixture
+def make_tested_run(make_run):
+    """Add a test to a work directory, on annotations that may have changed."""
+
+    def make(folder, score, seed=0, digest='f' * 64, **settings):
+        folder = make_run(folder, ap(0.1), seed)
+        session = folder / '20260203_040506'
+        (session / 'vis_data').mkdir(parents=True)
+        files = dict(data_root='d/', ann_file='annotations/val.json')
+        cfg = dict(
+            model=dict(type='plain'),
+            test_dataloader=dict(dataset=dict(type='TinyCocoDataset', **files)),
+            test_evaluator=dict(type='AITODMetric'),
+            load_from='epoch_12.pth',
+        )
+        Config(cfg | settings).dump(session / 'vis_data/config.py')
+        (session / '20260203_040506.json').write_text(json.dumps(ap(score)))
+        if digest:
+            data = {'d/annotations/val.json': digest}
+            (session / 'data.json').write_text(json.dumps(data))
+        return folder
+
+    return make
+
+
+def test_a_test_is_of_the_data_that_it_was_scored_on(make_tested_run):
+    """Not of what the file was when the training started."""
+    one, other = make_tested_run('a', 0.2), make_tested_run('b', 0.3, 1)
+    row = table(as_markdown(compare([one, other], split='test')), 'Runs')[str(one)]
+    assert row['scored data'] == 'val.json ffffffff'
+    mended = make_tested_run('c', 0.3, 2, 'e' * 64)
+    with pytest.raises(InputError, match=r'ffffffff\) and .*eeeeeeee'):
+        compare([one, mended], split='test')
+    unknown = make_tested_run('d', 0.3, 3, None)
+    row = table(as_markdown(compare([unknown], split='test')), 'Runs')[str(unknown)]
+    assert row['scored data'] == 'val.json -'
+
+
+def test_seeds_that_were_tested_in_two_ways_are_two_rows(make_tested_run):
+    few = dict(type='plain', test_cfg=dict(max_per_img=10))
+    folders = [make_tested_run('a', 0.2), make_tested_run('b', 0.3, 1, model=few)]
+    rows = compare(folders, split='test').rows
+    assert [row.name for row in rows] == ['plain (a)', 'plain (b)']
+    assert len(compare(folders).rows) == 1
 
 
 def test_runs_of_one_config_become_a_row(make_run):
@@ -291,6 +328,23 @@ def test_runs_of_different_commits_are_said_to_be(make_run):
     assert 'different states' not in as_markdown(compare(folders))
     folders.append(make_run('c', ap(0.2), 2, record=dict(commit='d' * 40)))
     assert 'of 2 different states of the code' in as_markdown(compare(folders))
+    # Nothing is known of a run without a record.
+    unknown = make_run('d', ap(0.2), 3, record=None)
+    (unknown / 'last_checkpoint').write_text('epoch_12.pth')
+    text = as_markdown(compare([folders[0], unknown]))
+    assert 'different states' not in text
+
+
+def test_releases_stand_for_commits_where_there_are_none(make_run):
+    installed = dict(commit=None, dirty=None)
+    folders = [
+        make_run('a', ap(0.2), 0, record=installed),
+        make_run('b', ap(0.2), 1, record=installed | dict(versions=dict(sarl='0.2.0'))),
+    ]
+    text = as_markdown(compare(folders))
+    runs = table(text, 'Runs')
+    assert [runs[str(f)]['commit'] for f in folders] == ['sarl 0.1.0', 'sarl 0.2.0']
+    assert 'of 2 different states of the code' in text
 
 
 def test_what_a_resume_changed_is_shown(make_run):
@@ -308,6 +362,23 @@ def test_configs_of_one_name_are_told_apart(make_run):
     folders = [make_run('slow', ap(0.2), lr=0.1), make_run('fast', ap(0.3), lr=0.2)]
     rows = compare(folders, 'plain (slow)').rows
     assert [row.name for row in rows] == ['plain (slow)', 'plain (fast)']
+
+
+def test_folders_of_one_name_are_told_apart_by_their_parents(make_run):
+    folders = [
+        make_run(f'{arm}/seed{seed}', ap(value), seed, lr=lr)
+        for arm, lr, value in (('slow', 0.1, 0.2), ('fast', 0.2, 0.3))
+        for seed in (0, 1)
+    ]
+    slow = 'plain (slow/seed0, slow/seed1)'
+    comparison = compare(folders, slow)
+    assert [row.name for row in comparison.rows] == [
+        slow,
+        'plain (fast/seed0, fast/seed1)',
+    ]
+    measured = table(as_markdown(comparison), 'Measured')
+    difference = measured['plain (fast/seed0, fast/seed1)'][f'AP - {slow}']
+    assert difference.startswith('+10.0')
 
 
 def test_a_run_is_known_by_what_it_started_from(make_run):
@@ -443,7 +514,7 @@ def test_published_rows_of_the_same_data_stand_apart(make_run, dataset):
 )
 def test_the_configs_are_scored_as_what_is_published(config, dataset):
     cfg = Config.fromfile(ROOT / 'configs' / config)
-    run = Run(Path('run'), 'name', cfg, {}, Path('log'), 'epoch 1', 'val', cfg, {})
+    run = Run(Path('run'), 'name', cfg, {}, Path('log'), 'epoch 1', 'val', cfg, {}, {})
     assert Comparison([Row('name', [run])], {}).benchmark is BENCHMARKS[dataset]
 
 
@@ -498,6 +569,22 @@ BAD = {
         lambda f: shutil.rmtree(f / '20260102_030405'),
         'run has no log of a training.*LocalVisBackend',
     ),
+    'config cut short': (
+        lambda f: (f / '20260102_030405/vis_data/config.py').write_text('model = ('),
+        r'vis_data/config\.py cannot be read',
+    ),
+    'log of something else': (
+        lambda f: (f / '20260102_030405/vis_data/scalars.json').write_text('12'),
+        r'scalars\.json, line 1 is not valid JSON \(no object\)',
+    ),
+    'log of other bytes': (
+        lambda f: (f / '20260102_030405/vis_data/scalars.json').write_bytes(b'\xff'),
+        r'scalars\.json, line 1 is not valid JSON',
+    ),
+    'part of a record': (
+        lambda f: (f / 'run.json').write_text('{"finished": true}'),
+        r'run\.json is no record of a training',
+    ),
     'log cut short': (spoil_log, r'scalars\.json, line 2 is not valid JSON'),
     'record cut short': (
         lambda f: (f / 'run.json').write_text('{"finished": tr'),
@@ -527,6 +614,7 @@ def test_a_bad_work_directory_gives_one_clear_error(make_run, case):
             [dict(scores=ap(float('nan')))],
             r'scalars\.json: aitod/AP of epoch 12 is',
         ),
+        ([dict(scores={'aitod/AP': '0.2'})], r'aitod/AP of epoch 12 is 0\.2'),
         ([dict(scores={})], 'run 0 has no evaluation in its log'),
         ([dict(scores={'x/AP': 0.2})], 'none of the scores aitod/AP, visdrone/coco_AP'),
         ([{}, dict(seed=0)], 'run 0 and .*run 1 are of the same config and seed 0'),
@@ -534,6 +622,10 @@ def test_a_bad_work_directory_gives_one_clear_error(make_run, case):
             [{}, dict(seed=1, digest='f' * 64)],
             r'run 0 is scored on d/annotations/val\.json \(aaaaaaaa\) and .*run 1 on '
             r'd/annotations/val\.json \(ffffffff\)',
+        ),
+        (
+            [dict(digest=None), dict(seed=1), dict(seed=2, digest='f' * 64)],
+            r'run 1 is scored on .*\(aaaaaaaa\) and .*run 2 on .*\(ffffffff\)',
         ),
         (
             [{}, dict(seed=1, ann_file='b.json', digest=None)],
@@ -558,6 +650,12 @@ def test_what_does_not_compare_gives_one_clear_error(make_run, runs, message):
         compare(folders)
 
 
+def test_a_folder_counts_once(make_run):
+    folder = make_run('run', ap(0.2))
+    with pytest.raises(InputError, match=r'run is named 2 times'):
+        compare([folder, folder.parent / '.' / 'run'])
+
+
 def test_the_same_file_elsewhere_is_the_same_data(make_run):
     folders = [make_run('a', ap(0.2)), make_run('b', ap(0.2), 1, ann_file='copy.json')]
     assert len(compare(folders).runs) == 2
@@ -568,9 +666,9 @@ def test_unknown_baseline(make_run):
         compare([make_run('run', ap(0.2))], 'none')
 
 
-def test_an_error_on_the_command_line_leaves_no_file(tool, tmp_path):
+def test_an_error_on_the_command_line_leaves_no_file(warm_tool, tmp_path):
     out = tmp_path / 'out.md'
-    result = tool('analysis_tools/compare.py', tmp_path / 'none', '--out', out)
+    result = warm_tool('analysis_tools/compare.py', tmp_path / 'none', '--out', out)
     assert result.returncode == 1
     (error,) = re.findall('error: .*', result.stderr)
     assert re.search('work directory .*none does not exist', error)
@@ -582,6 +680,11 @@ def test_an_error_on_the_command_line_leaves_no_file(tool, tmp_path):
 def test_an_image_size_that_no_detector_takes(size):
     with pytest.raises(InputError, match=f'multiple of 32 px, not {size}'):
         costs_of_configs([], size)
+
+
+def test_no_timed_passes():
+    with pytest.raises(InputError, match='timed passes is at least 1, not 0'):
+        costs_of_configs([], 64, repeats=0)
 
 
 def test_costs_of_detectors_that_need_to_know_the_image_size():

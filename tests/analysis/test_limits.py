@@ -202,7 +202,7 @@ def test_a_class_that_is_called_others(tmp_path):
     assert scores['AP'] == score_files('aitod', truth, detections)['aitod/AP'] == 0.5
 
 
-def test_tool(tool, tmp_path):
+def test_tool(warm_tool, tmp_path):
     found = [
         dict(image_id=1, category_id=label + 1, bbox=[x, *box], score=0.5)
         for (label, (_, *box)), x in zip(OBJECTS, (14, 54, 90), strict=True)
@@ -211,7 +211,7 @@ def test_tool(tool, tmp_path):
     (tmp_path / 'dt.json').write_text(json.dumps(found))
     files = ('--gt', 'gt.json', '--dt', 'dt.json')
     out = tmp_path / 'new/limits.json'
-    result = tool('analysis_tools/limits.py', *files, '--out', out)
+    result = warm_tool('analysis_tools/limits.py', *files, '--out', out)
     assert result.returncode == 0, result.stderr
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')]
@@ -230,7 +230,7 @@ def test_tool(tool, tmp_path):
     assert written['perfect boxes'] == dict(zip(keys, values, strict=True))
     assert written['as it is']['AP'] == 0.5
 
-    broken = tool('analysis_tools/limits.py', *files[:3], 'none.json')
+    broken = warm_tool('analysis_tools/limits.py', *files[:3], 'none.json')
     assert broken.returncode != 0
     assert 'none.json' in broken.stderr
     assert 'Traceback' not in broken.stderr

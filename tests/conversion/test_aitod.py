@@ -716,9 +716,11 @@ def test_workers_and_a_killed_run_give_the_same_bytes(xview, tmp_path):
         assert (path.stat().st_mtime_ns == time_written) == (path != broken)
 
 
-def test_xview_on_the_command_line(xview, named, tool):
+def test_xview_on_the_command_line(xview, named, warm_tool):
     arguments = ['xview', xview, '--out', 'tiles', '--workers', 2]
-    result = tool('dataset_converters/aitod.py', *arguments, '--annotations', named)
+    result = warm_tool(
+        'dataset_converters/aitod.py', *arguments, '--annotations', named
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout == 'tiles: 2 tiles, 2 made now\n'
 
@@ -732,7 +734,7 @@ def test_xview_that_lacks_scenes_ends_with_status_1(xview, monkeypatch, capsys):
     assert lines[-1] == '  77__0_0.png: scene 77 is missing'
 
 
-def test_bad_arguments_give_one_clear_error(tool):
-    result = tool('dataset_converters/aitod.py', 'check', 'nowhere')
+def test_bad_arguments_give_one_clear_error(warm_tool):
+    result = warm_tool('dataset_converters/aitod.py', 'check', 'nowhere')
     assert result.returncode == 1
     assert result.stderr == 'error: folder nowhere does not exist.\n'

@@ -708,21 +708,21 @@ def test_command_line_of_a_clean_set(splits, tool):
     ]
 
 
-def test_names_that_are_no_text(splits, tool, monkeypatch):
+def test_names_that_are_no_text(splits, warm_tool, monkeypatch):
     shutil.copy(b'images/a.png', b'images/\xcf\xe3.jpg')
     monkeypatch.setenv('PYTHONIOENCODING', 'utf-8:strict')
     arguments = ['train.json', 'val.json', '--images', 'images', '--workers', '1']
-    result = tool('dataset_converters/check_dataset.py', *arguments)
+    result = warm_tool('dataset_converters/check_dataset.py', *arguments)
     assert result.returncode == 0, result.stderr
     assert r'images/\udccf\udce3.jpg: is in no annotation file' in result.stdout
 
 
-def test_command_line_of_a_faulty_set(splits, edit, tool):
+def test_command_line_of_a_faulty_set(splits, edit, warm_tool):
     spoil_much(edit)
     arguments = ['train.json', 'val.json', '--images', 'images', '--out', 'r.json']
     # Two processes find what one does.
     arguments += ['--workers', '2']
-    result = tool('dataset_converters/check_dataset.py', *arguments)
+    result = warm_tool('dataset_converters/check_dataset.py', *arguments)
     assert result.returncode == 1
     assert 'Traceback' not in result.stderr
     assert '8 errors, 4 warnings' in result.stdout

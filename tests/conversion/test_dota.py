@@ -218,9 +218,9 @@ def test_files_of_another_tool_are_not_deleted(source, tmp_path, name):
     assert not (tmp_path / 'tiling.json').exists()
 
 
-def test_a_test_set_has_no_labels(tool, source, tmp_path):
+def test_a_test_set_has_no_labels(warm_tool, source, tmp_path):
     shutil.rmtree(source / 'labelTxt')
-    result = tool(CONVERTER, source, '--out', tmp_path / 'tiles', *SMALL)
+    result = warm_tool(CONVERTER, source, '--out', tmp_path / 'tiles', *SMALL)
     assert result.returncode == 0, result.stderr
     assert 'no labelTxt folder: tiles without annotations' in result.stdout
     content = read(tmp_path / 'tiles/annotations.json')

@@ -281,11 +281,11 @@ def test_split_without_annotations(tmp_path):
     assert len(coco['categories']) == 12
 
 
-def test_one_clear_error_on_the_command_line(tmp_path, tool):
+def test_one_clear_error_on_the_command_line(tmp_path, warm_tool):
     src = write_split(tmp_path / 'split', dict(a='', b='1,2,3', c='1,2'))
     out = tmp_path / 'out.json'
     arguments = [src, '--out', out, '--workers', 2]
-    result = tool('dataset_converters/visdrone2coco.py', *arguments)
+    result = warm_tool('dataset_converters/visdrone2coco.py', *arguments)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith('error: ')

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
+from mmyolo.models import YOLODetector
 
 from sarl.engine import config_checks
 from sarl.errors import InputError
@@ -14,6 +15,9 @@ YOLO = dict(num_classes=CLASSES, in_channels=[CHANNELS] * 3, num_base_priors=3)
 YOLO = dict(head_module=dict(type='YOLOv5HeadModule', **YOLO))
 GN = dict(norm_cfg=dict(type='GN', num_groups=2))
 ROI = dict(num_classes=CLASSES, in_channels=CHANNELS, fc_out_channels=CHANNELS)
+DECODED = dict(reg_decoded_bbox=True)
+POINTS = dict(point_feat_channels=CHANNELS, norm_cfg=GN['norm_cfg'])
+DINO = dict(num_classes=CLASSES, num_pred_layer=2, sync_cls_avg_factor=True)
 # A head, its settings, and how it is refused.
 REFUSED = [
     ('YOLOv5Head', YOLO, "divides boxes by the stride.*type='SALYOLOv5Head'"),
@@ -21,6 +25,12 @@ REFUSED = [
     ('mmdet.FCOSHead', DENSE | GN | dict(norm_on_bbox=True), 'divides.*norm_on_bbox=F'),
     ('mmdet.TOODHead', DENSE | GN | dict(num_dcn=0), 'divides.*another head'),
     ('mmdet.CenterNetUpdateHead', DENSE | GN, 'divides.*another head'),
+    ('mmdet.RepPointsHead', DENSE | POINTS, 'divides.*another head'),
+    ('mmdet.FoveaHead', DENSE, 'encodes boxes.*another head'),
+    ('mmdet.FreeAnchorRetinaHead', DENSE | DECODED, 'encodes boxes.*another head'),
+    ('mmdet.PISARetinaHead', DENSE | DECODED, 'encodes boxes.*another head'),
+    ('mmdet.DETRHead', dict(num_classes=CLASSES), "divides .* image's size.*loss_iou"),
+    ('mmdet.DINOHead', DINO, "divides .* image's size.*loss_iou"),
     ('mmdet.RetinaHead', DENSE, 'encodes boxes.*reg_decoded_bbox=True'),
     ('mmdet.RPNHead', DENSE | dict(num_classes=1), 'encodes.*reg_decoded_bbox=True'),
     ('mmdet.Shared2FCBBoxHead', ROI, 'encodes.*reg_decoded_bbox=True'),
@@ -28,16 +38,19 @@ REFUSED = [
 TAKEN = [
     ('mmdet.FCOSHead', DENSE | GN),
     ('mmdet.ATSSHead', DENSE | GN),
-    ('mmdet.RetinaHead', DENSE | dict(reg_decoded_bbox=True)),
-    ('mmdet.Shared2FCBBoxHead', ROI | dict(reg_decoded_bbox=True)),
+    ('mmdet.RetinaHead', DENSE | DECODED),
+    ('mmdet.Shared2FCBBoxHead', ROI | DECODED),
 ]
 
 
-def with_sal(kind, settings):
+def with_sal(kind, settings, names=('loss_bbox',)):
     """A detector with one head."""
     init_default_scope('mmdet' if kind.startswith('mmdet.') else 'mmyolo')
     loss = dict(type='SAL', loss=dict(type='mmdet.GIoULoss'))
-    head = MODELS.build(ConfigDict(type=kind, loss_bbox=loss, **settings))
+    if 'RepPoints' in kind:
+        names = ('loss_bbox_init', 'loss_bbox_refine')
+    losses = dict.fromkeys(names, loss)
+    head = MODELS.build(ConfigDict(type=kind, **losses, **settings))
     return torch.nn.ModuleDict(dict(backbone=torch.nn.Identity(), head=head))
 
 
@@ -50,7 +63,13 @@ def test_sal_in_a_head_that_hides_sizes(kind, settings, said):
     detector.head.__class__ = type('Mine', (type(detector.head),), {})
     with pytest.raises(InputError, match=f'^Mine {said}'):
         config_checks.check_sal(detector)
-    detector.head.loss_bbox = torch.nn.Identity()
+    for name in config_checks.BOX_LOSSES:
+        setattr(detector.head, name, torch.nn.Identity())
+    config_checks.check_sal(detector)
+
+
+def test_transformers_show_sizes_to_another_loss():
+    detector = with_sal('mmdet.DINOHead', DINO, ('loss_iou',))
     config_checks.check_sal(detector)
 
 
@@ -77,9 +96,10 @@ def test_images_that_do_not_fit_the_strides(step, said):
         )
     )
     config_checks.check_input_size(cfg)
-    cfg.model.type = 'YOLODetector'
-    with pytest.raises(InputError, match=said) if said else nullcontext():
-        config_checks.check_input_size(cfg)
+    for kind in ('YOLODetector', 'mmyolo.YOLODetector', YOLODetector):
+        cfg.model.type = kind
+        with pytest.raises(InputError, match=said) if said else nullcontext():
+            config_checks.check_input_size(cfg)
 
 
 @pytest.mark.parametrize(

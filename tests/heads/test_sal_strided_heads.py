@@ -98,6 +98,10 @@ def losses(head, epoch, objects=slice(2)):
     metas = [dict(img_shape=(HEIGHT, WIDTH), batch_input_shape=(HEIGHT, WIDTH))] * 2
     result = head.loss_by_feat(*head(features), truth[objects], metas)
     sum(result.values()).sum().backward()
+    # Hooks that a step leaves would be called ever more often.
+    parts = [head.loss_bbox, *vars(head).values()]
+    modules = [part for part in parts if isinstance(part, torch.nn.Module)]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in modules)
     return result, [parameter.grad for parameter in head.parameters()]
 
 

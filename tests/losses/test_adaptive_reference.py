@@ -124,6 +124,14 @@ torch.distributed.destroy_process_group()
 """
 
 
+def test_updates_keep_a_long_training_going():
+    loss = adaptive()
+    for _ in range(MAX_CALLS + 1):
+        loss.size_weight(torch.tensor([3.0]))
+        loss.update()
+    assert loss.reference.item() == pytest.approx(3)
+
+
 def test_equal_on_two_processes(tmp_path):
     store = str(tmp_path / 'store')
     paths = [tmp_path / f'{rank}.json' for rank in range(2)]
@@ -131,7 +139,7 @@ def test_equal_on_two_processes(tmp_path):
         subprocess.Popen([sys.executable, '-c', WORKER, str(rank), store, str(path)])
         for rank, path in enumerate(paths)
     ]
-    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0]
     one, other = (json.loads(path.read_text()) for path in paths)
     assert one == other
     # (4 * 4 * 16)^(1/3), then half way to 64 in logarithms.

@@ -6,6 +6,7 @@ from mmyolo.registry import MODELS
 
 from sarl.losses.sal import FORMS, SAL
 
+pytestmark = pytest.mark.usefixtures('mmyolo_scope')
 LOSSES = {
     'mmyolo ciou': dict(type='IoULoss', iou_mode='ciou', bbox_format='xyxy'),
     'mmyolo giou': dict(type='IoULoss', iou_mode='giou', bbox_format='xywh'),
@@ -139,6 +140,25 @@ def test_head_weights_multiply_in_and_may_be_per_coordinate():
     torch.testing.assert_close(one, four)
     torch.testing.assert_close(one, unreduced.sum() / 3)
     assert (unreduced[[1, 4]] == 0).all()
+
+
+def test_rotated_boxes_are_refused():
+    """(x, y, w, h, angle), of which the differences are no sides."""
+    boxes = torch.rand(3, 5)
+    with pytest.raises(ValueError, match='boxes of 4 numbers, not 5.*use_hbbox_loss'):
+        SAL(LOSSES['mmdet iou'])(boxes, boxes)
+
+
+def test_the_mean_is_over_what_the_head_counts():
+    """The size of an ignored object is nothing to the others."""
+    pred, target = xyxy(3)
+    weight = torch.tensor([1.0, 0.5, 0]).double()
+    other = target.clone()
+    other[2, 2:] += 400
+    loss = SAL(LOSSES['mmdet iou'])
+    torch.testing.assert_close(
+        loss(pred, target, weight=weight), loss(pred, other, weight=weight)
+    )
 
 
 @pytest.mark.parametrize('name', LOSSES)

@@ -49,10 +49,10 @@ def test_aitod(files, tool, tmp_path):
     assert protocol['detections_scored'] == len(random_case(0)[1])
 
 
-def test_coco(files, tool, tmp_path):
+def test_coco(files, warm_tool, tmp_path):
     truth, detections = files
     out = tmp_path / 'metrics.json'
-    result = tool(
+    result = warm_tool(
         'evaluate.py',
         *('--metric', 'coco', '--gt', truth, '--dt', detections, '--out', out),
         *('--backend', 'pycocotools'),
@@ -133,10 +133,10 @@ def test_the_protocol_tells_what_was_done_with_bad_boxes(files):
     assert clipped['protocol'] == kept['protocol'] | dict(bad_boxes='clip')
 
 
-def test_visdrone(files, tool, tmp_path):
+def test_visdrone(files, warm_tool, tmp_path):
     truth, detections = files
     out = tmp_path / 'metrics.json'
-    result = tool(
+    result = warm_tool(
         'evaluate.py',
         *('--metric', 'visdrone', '--gt', truth, '--dt', detections, '--out', out),
     )
@@ -147,7 +147,7 @@ def test_visdrone(files, tool, tmp_path):
     assert written['protocol']['toolkit']['max_dets_per_image'] == [1, 10, 100, 500]
 
 
-def test_text_ids(files, tool, edit, tmp_path):
+def test_text_ids(files, warm_tool, edit, tmp_path):
     truth, detections = files
     edit(truth, lambda t: [i.update(id=f'i{i["id"]}') for i in t['images']])
     edit(
@@ -156,7 +156,7 @@ def test_text_ids(files, tool, edit, tmp_path):
     )
     edit(detections, lambda t: [d.update(image_id=f'i{d["image_id"]}') for d in t])
     out = tmp_path / 'metrics.json'
-    result = tool(
+    result = warm_tool(
         *('evaluate.py', '--metric', 'aitod'),
         *('--gt', truth, '--dt', detections, '--out', out),
     )
@@ -190,10 +190,10 @@ def test_rules_for_odd_but_clear_input(files, edit):
 @pytest.mark.parametrize(
     'detections', [[], [dict(image_id=1, category_id=2, bbox=[0, 0, 1, 1], score=1)]]
 )
-def test_a_score_of_0_is_explained(files, tool, detections):
+def test_a_score_of_0_is_explained(files, warm_tool, detections):
     truth, path = files
     path.write_text(json.dumps(detections))
-    result = tool('evaluate.py', '--metric', 'coco', '--gt', truth, '--dt', path)
+    result = warm_tool('evaluate.py', '--metric', 'coco', '--gt', truth, '--dt', path)
     assert result.returncode == 0
     assert 'every score is 0: ' in result.stdout + result.stderr
 
@@ -283,17 +283,17 @@ def test_bad_ground_truth(files, edit, change, message):
         score_files('coco', truth, detections)
 
 
-def test_errors_are_one_line(files, tool, edit, tmp_path):
+def test_errors_are_one_line(files, warm_tool, edit, tmp_path):
     truth, detections = files
     command = ('evaluate.py', '--metric', 'coco', '--gt', truth, '--dt', detections)
     (tmp_path / 'file').touch()
-    unwritable = tool(*command, '--out', tmp_path / 'file' / 'metrics.json')
+    unwritable = warm_tool(*command, '--out', tmp_path / 'file' / 'metrics.json')
     assert_one_error(unwritable, 'cannot write in .*--out')
     (tmp_path / 'folder').mkdir()
-    folder = tool(*command, '--out', tmp_path / 'folder')
+    folder = warm_tool(*command, '--out', tmp_path / 'folder')
     assert_one_error(folder, '--out .*folder is a folder. Name a file')
     edit(detections, lambda t: t[0].update(image_id=99))
-    assert_one_error(tool(*command), r'dt\.json: entry \[0\] has the image_id 99')
+    assert_one_error(warm_tool(*command), r'dt\.json: entry \[0\] has the image_id 99')
 
 
 def test_a_reader_that_has_had_enough(files):

@@ -183,27 +183,90 @@ def test_a_cell_picks_what_is_like_it():
             conv.weight.copy_(eye)
             conv.bias.zero_()
         relay.project.weight.copy_(eye)
-        fine = torch.tensor([[[[3.0, 0], [0, 0]], [[0, 5.0], [0, 0]]]])
+        fine = torch.tensor([[[[3.0, 1], [0, 2]], [[0, 5.0], [7, 0]]]])
         coarse = torch.tensor([[[[1.0]], [[0.0]]]])
-        weights = torch.softmax(torch.tensor([3.0, 0, 0, 0]) / 2**0.5, 0)
-        expected = [1 + 3 * weights[0], 5 * weights[1]]
+        weights = torch.softmax(torch.tensor([3.0, 1, 0, 2]) / 2**0.5, 0)
+        expected = [
+            1 + (weights * torch.tensor([3.0, 1, 0, 2])).sum(),
+            (weights * torch.tensor([0, 5.0, 7, 0])).sum(),
+        ]
         torch.testing.assert_close(relay(fine, coarse).flatten(), torch.stack(expected))
 
 
+def rows_seen(module, *others, size=8):
+    """Tell which rows of the source the second row of the result depends on."""
+    source = torch.randn(1, 4, size, size, requires_grad=True)
+    module(source, *others)[0, :, 1, 1].sum().backward()
+    return source.grad.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ('how', 'kernel', 'size', 'rows'),
+    [
+        ('space_to_depth', 1, 8, [2, 3]),
+        ('space_to_depth', 3, 8, [0, 1, 2, 3, 4, 5]),
+        ('strided_conv', 1, 8, [1, 2, 3]),
+        # Where a backbone rounds up, the last cells are those that are made up.
+        ('strided_conv', 1, 7, [1, 2, 3]),
+    ],
+)
+def test_what_a_cell_sees_of_the_finer_level(how, kernel, size, rows):
+    resample = Resample(4, 4, how, kernel, act_cfg=None)
+    assert rows_seen(resample, (4, 4), size=size) == rows
+
+
+@pytest.mark.parametrize(('kernel', 'rows'), [(1, [2, 3]), (3, [1, 2, 3, 4])])
+def test_what_a_cell_picks_from(kernel, rows):
+    relay = PickRelay(4, 8, 4, 'space_to_depth', kernel, act_cfg=None)
+    wake(relay)
+    assert rows_seen(relay, torch.randn(1, 8, 4, 4)) == rows
+
+
+@pytest.mark.parametrize('resample', ['space_to_depth', 'strided_conv'])
+def test_the_way_to_resample_is_that_of_all_relays(resample):
+    model = sarl(resample=resample)
+    hows = [m.how for m in model.modules() if isinstance(m, Resample)]
+    assert hows == [resample] * 3
+
+
+def test_context_and_detail_are_projected_alike():
+    relay = GateRelay(4, 8, 4, 'space_to_depth', **PROJECTION)
+    for projection in (relay.context, relay.detail.project):
+        assert isinstance(projection.norm, torch.nn.BatchNorm2d)
+        assert isinstance(projection.activate, torch.nn.SiLU)
+
+
+def test_a_strided_convolution_worked_by_hand():
+    """One that only passes the middle of its kernel on shows its grid."""
+    resample = Resample(1, 1, 'strided_conv', act_cfg=None)
+    with torch.no_grad():
+        resample.project.conv.weight.zero_()
+        resample.project.conv.weight[0, 0, 1, 1] = 1
+        resample.project.conv.bias.zero_()
+        odd = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
+        # Cells 0 and 2 of each side; a level that is one cell larger is filled at
+        # the end.
+        assert resample(odd, (2, 2)).flatten().tolist() == [1, 3, 7, 9]
+        assert resample(odd, (3, 3))[0, 0].tolist() == [[1, 3, 0], [7, 9, 0], [0] * 3]
+
+
 def test_channels_are_mixed_by_likeness():
-    detail = torch.tensor([[[[1.0, 0]], [[0, 2.0]]]])
-    context = torch.tensor([[[[0.0, 4]], [[3.0, 0]]]])
-    # Each channel of the context is like the other one of the detail: cosine 1 and 0.
-    near, far = torch.softmax(torch.tensor([1.0, 0]), 0)
-    expected = torch.stack(
-        [
-            far * detail[0, 0] + near * detail[0, 1],
-            near * detail[0, 0] + far * detail[0, 1],
-        ]
-    )
+    detail = torch.tensor([[[[3.0, 4]], [[0, 2.0]]]])
+    context = torch.tensor([[[[0.0, 4]], [[4.0, 3]]]])
+    # By hand: (3, 4) and (0, 1) are the detail's directions, after division by 5 and 2,
+    # and (0, 1) and (4, 3) / 5 the context's.
+    cosines = torch.tensor([[0.8, 1], [0.96, 0.6]])
+    weights = torch.softmax(2 * cosines, dim=1)
     torch.testing.assert_close(
-        mix_channels(detail, context, torch.ones(1))[0], expected
+        mix_channels(detail, context, torch.tensor([2.0]))[0, :, 0],
+        weights @ torch.tensor([[3.0, 4], [0, 2]]),
     )
+
+
+def test_a_channel_of_zeros_in_half_precision():
+    features = torch.randn(1, 3, 8, 8).half()
+    features[:, 1] = 0
+    assert mix_channels(features, features, torch.ones(1)).isfinite().all()
 
 
 def test_gates_are_those_of_the_formulas():
@@ -442,7 +505,10 @@ def test_around_any_neck(name, place):
     factor = neck.get('widen_factor', 1.0)
     model = wake(SARL(channels, neck, widen_factor=factor, place=place), std=0.1)
     inputs = [torch.rand(2, int(c * factor), 8192 // c, 8192 // c) for c in channels]
+    handed_on = []
+    model.neck.register_forward_pre_hook(lambda _, args: handed_on.append(args[0]))
     outputs = model(inputs)
+    assert torch.equal(handed_on[0][0], inputs[1]) == (place == 'after')
     plain = model.neck(inputs[1:])
     assert [out.shape for out in outputs] == [out.shape for out in plain]
     assert not torch.equal(outputs[0], plain[0])
@@ -495,6 +561,12 @@ def test_necks_that_do_not_fit():
     inputs = [torch.rand(1, 8 * 2**i, 32 >> i, 32 >> i) for i in range(3)]
     with pytest.raises(ValueError, match=r"coarsest level first takes place='before'"):
         model(inputs)
+
+
+def test_a_neck_that_leaves_the_number_of_its_levels_open():
+    neck = dict(type='mmdet.ChannelMapper', in_channels=[8, 16], out_channels=8)
+    model = SARL([8, 16], dict(neck, num_outs=None), place='after')
+    assert len(model([torch.rand(1, 8, 8, 8), torch.rand(1, 16, 4, 4)])) == 2
 
 
 def test_unknown_settings():

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--threshold',
-        type=float,
+        type=positive(float),
         default=anchors.THRESHOLD,
         help='prior_match_thr of the head',
     )

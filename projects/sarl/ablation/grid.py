@@ -27,6 +27,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from ..datasets.coco_file import read_json
+from ..engine.config_file import read_config
 from ..errors import InputError
 from ..files import write_whole
 
@@ -58,13 +59,11 @@ def read_grid(path: Path, seeds: Sequence[int] | None = None) -> Grid:
         seeds (Sequence[int], optional): In place of those of the file.
 
     Raises:
-        InputError: If the file is missing, its `grid` is not as described above, its
-            metric is not AITODMetric, whose scores the tables show, it or an arm has a
-            `load_from`, or it starts from itself.
+        InputError: If the file cannot be read, see `read_config`, its `grid` is not as
+            described above, its metric is not AITODMetric, whose scores the tables
+            show, it or an arm has a `load_from`, or it starts from itself.
     """
-    if not path.is_file():
-        raise InputError(f'grid file {path} does not exist.')
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     grid = cfg.pop('grid', None)
     if not isinstance(grid, dict) or not {'baseline', 'arms'} <= set(grid) <= KEYS:
         raise InputError(

@@ -45,7 +45,7 @@ from ..console import console_to
 from ..engine import classes
 from ..engine.config_checks import check_input_size, check_sal, check_visualizer
 from ..engine.pretrained import check_pretrained, find_pretrained
-from ..engine.run_record import device_name, git_state, sha256, versions
+from ..engine.run_record import code_version, device_name, git_state, sha256
 from ..errors import InputError
 from ..files import write_json
 from ..processes import follow_parent
@@ -117,7 +117,7 @@ def run_grid(
 def _initial_weights(grid: Grid, seed: int, work_dir: Path) -> Path:
     """Save what the baseline starts from."""
     cfg = grid.arms[grid.baseline]
-    parts = [_software(), repr(cfg.model), *_files(cfg)]
+    parts = [code_version(), repr(cfg.model), *_files(cfg)]
     name = hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]
     path = work_dir / f'start-{name}-{seed}.pth'
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -168,14 +168,6 @@ def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
 
 
 @functools.cache
-def _software() -> str:
-    """Name all code that a score may depend on: sarl's files, and what they run on."""
-    digest = hashlib.sha256(json.dumps(versions()).encode())
-    for path in sorted(Path(__file__).parents[1].rglob('*.py')):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _files(cfg: Config) -> list[str]:
     """Hash the weights and modules that a config names: not what is in sarl itself."""
     modules = cfg.get('custom_imports', {}).get('imports', [])
@@ -194,7 +186,7 @@ def _digest(cfg: Config, start: str) -> str:
     cfg = copy.deepcopy(cfg)
     cfg.get('randomness', {}).pop('seed', None)
     cfg.pop('load_from')
-    parts = [_software(), get_device(), start, *_files(cfg)]
+    parts = [code_version(), get_device(), start, *_files(cfg)]
     digest = hashlib.sha256(' '.join(parts).encode())
     for split in ('train', 'val'):
         dataset = cfg[f'{split}_dataloader'].dataset

@@ -32,7 +32,9 @@ BINS = {
 
 
 def object_sizes(path: str | Path) -> np.ndarray:
-    """Read the objects of a COCO-format file, without crowds and ignored ones.
+    """Read the objects of a COCO-format file that a training sees.
+
+    Those are all but crowds, ignored ones, and ones with a side below 1 px.
 
     Args:
         path (str | Path): The file.
@@ -41,7 +43,7 @@ def object_sizes(path: str | Path) -> np.ndarray:
         np.ndarray: Widths and heights in px, shape (N, 2).
 
     Raises:
-        InputError: If the file is bad, see `StrictCOCO`, or has no objects.
+        InputError: If the file is bad, see `StrictCOCO`, or has no such objects.
     """
     annotations = StrictCOCO(path, bad_boxes='clip').anns.values()
     sizes = [
@@ -51,7 +53,13 @@ def object_sizes(path: str | Path) -> np.ndarray:
     ]
     if not sizes:
         raise InputError(f'{path} has no objects to fit anchors to.')
-    return np.array(sizes, dtype=float)
+    trained = [size for size in sizes if min(size) >= 1]
+    if not trained:
+        raise InputError(
+            f'{path}: all {len(sizes)} boxes have a side below 1 px. Are they '
+            f'fractions of the image? Write them in px.'
+        )
+    return np.array(trained, dtype=float)
 
 
 def fit_anchors(
@@ -141,9 +149,11 @@ def reach_table(
 
 
 def anchors_lines(anchors: Sequence) -> str:
-    """Write anchors as a config takes them."""
+    """Write anchors as a config takes them, from the finest level to the coarsest."""
+    # Up to four levels end at stride 32: a fourth one is of stride 4.
+    finest = max(0, 6 - len(anchors))
     rows = [
         f'    {[tuple(map(int, anchor)) for anchor in level]},  # P{index}/{2**index}'
-        for index, level in enumerate(anchors, start=3)
+        for index, level in enumerate(anchors, start=finest)
     ]
     return '\n'.join(['anchors=[', *rows, '],'])

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import torch
@@ -170,12 +171,16 @@ def compare(
         timed (bool): Whether to time the detectors.
 
     Raises:
-        InputError: As in `read_run`; if the runs are not comparable, two of them have
-            the same config and seed, or there is no row of the baseline's name.
+        InputError: As in `read_run`; if a folder is named twice, the runs are not
+            comparable, two of them have the same config and seed, or there is no row of
+            the baseline's name.
     """
+    for folder, count in Counter(Path(folder).resolve() for folder in folders).items():
+        if count > 1:
+            raise InputError(f'{folder} is named {count} times. Name it once.')
     runs = [read_run(folder, split) for folder in folders]
-    for run in runs[1:]:
-        _check_comparable(runs[0], run)
+    for one, other in combinations(runs, 2):
+        _check_comparable(one, other)
     columns = _metric_of(runs)
     for run in runs:
         for key in columns.values():
@@ -256,11 +261,24 @@ def _group(runs: Sequence[Run]) -> list[Row]:
                 )
         group.append(run)
     counts = Counter(group[0].name for group in groups.values())
+    tails = _tails([run.folder for run in runs])
     rows = []
     for group in groups.values():
         name = group[0].name
         if counts[name] > 1:
             # Told apart by their folders, as options on the command line made them.
-            name += f' ({", ".join(run.folder.name for run in group)})'
+            name += f' ({", ".join(tails[run.folder] for run in group)})'
         rows.append(Row(name, group))
     return rows
+
+
+def _tails(folders: Sequence[Path]) -> dict[Path, str]:
+    """Name folders by as few of their last parts as tell them apart."""
+    paths = [folder.resolve().parts for folder in folders]
+    length = 1
+    while len({path[-length:] for path in paths}) < len(paths):
+        length += 1
+    return {
+        folder: '/'.join(path[-length:])
+        for folder, path in zip(folders, paths, strict=True)
+    }

@@ -50,10 +50,12 @@ def costs_of_configs(
         list[Cost]: A config each.
 
     Raises:
-        InputError: If the size is no multiple of 32.
+        InputError: If the size is no multiple of 32, or `repeats` is below 1.
     """
     if size <= 0 or size % 32:
         raise InputError(f'the image size is a multiple of 32 px, not {size}.')
+    if repeats < 1:
+        raise InputError(f'the number of timed passes is at least 1, not {repeats}.')
     image = torch.rand(1, 3, size, size, device=get_device())
     models, costs = [], []
     for cfg in progress_bar(cfgs, desc='parameters and FLOPs'):

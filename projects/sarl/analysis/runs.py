@@ -9,13 +9,18 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..datasets.coco_file import read_json
-from ..engine.run_record import FILE_NAME, annotation_files
+from ..datasets.coco_file import is_number, read_json
+from ..engine.config_file import read_config
+from ..engine.run_record import FILE_NAME, TEST_FILE_NAME, annotation_files
 from ..errors import InputError
 
 SPLITS = ('val', 'test')
 _CONFIG = 'vis_data/config.py'
 _SCALARS = 'vis_data/scalars.json'
+# What the tables show of a record.
+_RECORDED = {
+    *('finished', 'device', 'processes', 'batch_size', 'commit', 'dirty', 'versions'),
+}
 # What a run may have of its own without being of another config.
 _OF_THE_RUN = ('work_dir', 'resume', 'launcher', 'experiment_name')
 # What an evaluator may have of its own without scoring otherwise.
@@ -40,6 +45,8 @@ class Run:
         split (str): 'val', scored by the training, or 'test', by a test.
         scored_cfg (Config): What it was scored with.
         record (dict): What `RunRecordHook` wrote; empty without it.
+        hashes (dict[str, dict[str, str]]): SHA-256 of annotation files by split and
+            path, as far as the hook wrote them.
     """
 
     folder: Path
@@ -51,6 +58,7 @@ class Run:
     split: str
     scored_cfg: Config
     record: dict
+    hashes: dict[str, dict[str, str]]
 
     @property
     def seed(self) -> int | None:
@@ -74,7 +82,7 @@ class Run:
         return self._hashes(self.split, self.scored_cfg)
 
     def _hashes(self, split: str, cfg: Config) -> dict[str, str | None]:
-        known = self.record.get('data', {}).get(split, {})
+        known = self.hashes.get(split, {})
         files = annotation_files(cfg[f'{split}_dataloader'].dataset)
         return {file: known.get(file) for file in files}
 
@@ -95,8 +103,14 @@ class Run:
 
     @property
     def setting(self) -> str:
-        """Equal for runs of one config, whatever their seed."""
+        """Equal for runs of one config, scored with one, whatever their seed."""
         setting = self.cfg.to_dict()
+        if self.split == 'test':
+            setting['scored'] = [
+                self.scored_cfg.get('model'),
+                self.dataset.get('pipeline'),
+                self.scored_cfg.get('tta_model'),
+            ]
         for key in _OF_THE_RUN:
             setting.pop(key, None)
         setting['randomness'] = {
@@ -117,7 +131,7 @@ class Run:
         value = self.scores.get(key)
         if value is None or value == -1:
             return None
-        if not math.isfinite(value):
+        if not (is_number(value) and math.isfinite(value)):
             raise InputError(
                 f'{self.scores_file}: {key} of {self.scored} is {value}. Did the '
                 f'training diverge? Leave {self.folder} out, or score it again.'
@@ -164,10 +178,16 @@ def read_run(folder: str | Path, split: str = 'val') -> Run:
     if not record and not _came_to_its_end(folder, cfg):
         raise _unfinished(folder)
     parts = dict(folder=folder, name=configs[0].stem, cfg=cfg, record=record)
+    hashes = dict(record.get('data', {}))
     if split == 'test':
         later = [session for session in sessions if session > trainings[-1]]
-        return Run(**parts, **_latest_test(folder, later))
-    return Run(**parts, **_last_evaluation(folder, trainings, cfg))
+        scored = _latest_test(folder, later)
+        # The record of the training tells what the file was when that started.
+        tested = scored['scores_file'].parent / TEST_FILE_NAME
+        hashes['test'] = read_json(tested, 'test record') if tested.is_file() else {}
+    else:
+        scored = _last_evaluation(folder, trainings, cfg)
+    return Run(**parts, **scored, hashes=hashes)
 
 
 def _unfinished(folder: Path) -> InputError:
@@ -181,7 +201,7 @@ def _last_training(sessions: list[Path]) -> tuple[list[Path], Config]:
     """Tell the sessions of the last training, and its config."""
     cfgs = []
     for session in reversed(sessions):
-        cfgs.append(_read_config(session / _CONFIG))
+        cfgs.append(read_config(session / _CONFIG))
         if not cfgs[-1].get('resume'):
             break
     latest, first = cfgs[0], cfgs[-1]
@@ -191,21 +211,11 @@ def _last_training(sessions: list[Path]) -> tuple[list[Path], Config]:
     return sessions[-len(cfgs) :], latest
 
 
-def _read_config(path: Path) -> Config:
-    try:
-        return Config.fromfile(path)
-    except ImportError as error:
-        raise InputError(
-            f'{path} needs a module that cannot be imported: {error}. Install it, or '
-            f'set PYTHONPATH to its folder.'
-        ) from None
-
-
 def _read_record(path: Path) -> dict:
     if not path.is_file():
         return {}
     record = read_json(path, 'run record')
-    if not isinstance(record, dict) or 'finished' not in record:
+    if not isinstance(record, dict) or not record.keys() >= _RECORDED:
         raise InputError(
             f'{path} is no record of a training by RunRecordHook. Delete it to compare '
             f'the run without.'
@@ -248,14 +258,19 @@ def _last_evaluation(folder: Path, trainings: list[Path], cfg: Config) -> dict:
 
 
 def _rows(path: Path) -> Iterator[dict]:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    lines = path.read_text(errors='replace').splitlines()
+    for number, line in enumerate(lines, 1):
         try:
-            yield json.loads(line)
+            row = json.loads(line)
+            reason = None if isinstance(row, dict) else 'no object'
         except json.JSONDecodeError as error:
+            reason = error.msg
+        if reason:
             raise InputError(
-                f'{path}, line {number} is not valid JSON ({error.msg}). Was the '
+                f'{path}, line {number} is not valid JSON ({reason}). Was the '
                 f'training killed while it wrote? Delete the line.'
-            ) from None
+            )
+        yield row
 
 
 def _latest_test(folder: Path, sessions: list[Path]) -> dict:
@@ -266,7 +281,7 @@ def _latest_test(folder: Path, sessions: list[Path]) -> dict:
             f'{folder} has no scores of a test after its training. Run '
             f'`tools/test.py CONFIG CHECKPOINT --work-dir {folder}`.'
         )
-    cfg = _read_config(files[-1].parent / _CONFIG)
+    cfg = read_config(files[-1].parent / _CONFIG)
     return dict(
         scores=read_json(files[-1], 'score'),
         scores_file=files[-1],

@@ -137,7 +137,7 @@ def _runs(comparison: Comparison) -> str:
         'Batch: processes x images each. Data: annotation file and start of its '
         'SHA-256. "+" after a commit: files were changed.'
     ]
-    commits = {_commits(run.record) for run in comparison.runs}
+    commits = {_commits(run.record) for run in comparison.runs if run.record}
     if len(commits) > 1:
         notes.append(
             f'**The runs are of {len(commits)} different states of the code.**'
@@ -207,10 +207,12 @@ def _machine(record: dict) -> tuple[str, str]:
 
 
 def _commits(record: dict) -> str:
+    """Name the code of a run: commits, or releases where it was of no checkout."""
     commits = dict.fromkeys(
         session['commit'][:10] + ('+' if session['dirty'] else '')
-        for session in _sessions(record)
         if session['commit']
+        else f'sarl {session["versions"]["sarl"]}'
+        for session in _sessions(record)
     )
     return ', then '.join(commits) or '-'
 

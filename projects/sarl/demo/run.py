@@ -18,11 +18,11 @@ from ..datasets.coco_file import StrictCOCO
 from ..datasets.scenes import make_scenes
 from ..engine import launch
 from ..engine.checkpoint import latest_checkpoint
+from ..engine.run_record import code_version
 from ..errors import InputError
 from ..files import write_json, write_whole
 from ..markdown import markdown_table
 from ..metrics.report import AITOD_COLUMNS
-from ..version import __version__
 from .pictures import draw_comparison, most_different
 
 CONFIGS = {
@@ -99,7 +99,7 @@ def run_demo(
 
 def _digest(cfgs: dict[str, Config], data: Path) -> str:
     """Name a setting, so that a run only goes on from one of the same setting."""
-    digest = hashlib.sha256(f'{__version__} {get_device()}'.encode())
+    digest = hashlib.sha256(f'{code_version()} {get_device()}'.encode())
     for cfg in cfgs.values():
         digest.update(cfg.pretty_text.encode())
     for split in ('train', 'val'):
@@ -198,6 +198,14 @@ def _table(rows: dict[str, dict[str, float]]) -> PrettyTable:
 def _draw(cfgs: dict[str, Config], folder: Path) -> None:
     dataset = next(iter(cfgs.values())).test_dataloader.dataset
     truth = StrictCOCO(Path(dataset.data_root, dataset.ann_file))
+    # Scores leave out categories that the training data have not.
+    trained = truth.get_cat_ids(dataset.get('metainfo', {}).get('classes', ()))
+    truth.dataset['annotations'] = [
+        annotation
+        for annotation in truth.dataset['annotations']
+        if annotation['category_id'] in trained
+    ]
+    truth.createIndex()
     matches = {
         name: match_images(
             truth, json.loads(Path(cfg.work_dir, 'detections.bbox.json').read_text())

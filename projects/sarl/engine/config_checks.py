@@ -9,9 +9,18 @@ from torch import nn
 from .. import heads, metrics
 from ..errors import InputError
 from ..losses import SAL
+from ..registry import type_name
 
 # Heads that divide boxes by the stride and have no counterpart for SAL.
-STRIDED = ('CenterNetUpdateHead', 'GFLHead', 'LDHead', 'TOODHead', 'YOLOv5InsHead')
+STRIDED = (
+    *('CenterNetUpdateHead', 'GFLHead', 'LDHead', 'RepPointsHead', 'TOODHead'),
+    'YOLOv5InsHead',
+)
+# Heads that encode boxes, whatever their reg_decoded_bbox.
+ENCODED = ('FoveaHead', 'FreeAnchorRetinaHead', 'PISARetinaHead')
+# Heads whose loss_bbox, with those of their children, is of fractions of the image.
+NORMALISED = {'DETRHead', 'DIIHead'}
+BOX_LOSSES = ('loss_bbox', 'loss_bbox_init', 'loss_bbox_refine')
 # With whatever prefix a metric is given.
 OUR_SCORE = re.compile(r'\w+/(coco_)?(AP|AR|oLRP)')
 
@@ -42,11 +51,11 @@ def check_sal(model: nn.Module) -> None:
         model (nn.Module): The detector.
 
     Raises:
-        InputError: If a head divides boxes by the stride or encodes them, and does not
-            tell SAL.
+        InputError: If a head divides boxes by the stride or the image's size, or
+            encodes them, and does not tell SAL.
     """
     for head in model.modules():
-        if not isinstance(getattr(head, 'loss_bbox', None), SAL):
+        if not any(isinstance(getattr(head, name, None), SAL) for name in BOX_LOSSES):
             continue
         # The class that calls the loss: what derives from it hands it the same boxes.
         kinds = [c.__name__ for c in type(head).__mro__ if 'loss_by_feat' in vars(c)]
@@ -58,6 +67,13 @@ def check_sal(model: nn.Module) -> None:
             mend = 'Set norm_on_bbox=False.'
         elif kind in STRIDED:
             mend = 'Take another head, or another loss.'
+        elif kind in ENCODED:
+            done, mend = 'encodes boxes', 'Take another head, or another loss.'
+        elif NORMALISED.intersection(c.__name__ for c in type(head).__mro__):
+            done = "divides boxes by the image's size"
+            mend = (
+                'Give it SAL as loss_iou, which has them in px, and not as loss_bbox.'
+            )
         elif not getattr(head, 'reg_decoded_bbox', True):
             done, mend = 'encodes boxes', 'Set reg_decoded_bbox=True.'
         if mend:
@@ -77,14 +93,14 @@ def check_input_size(cfg: Config) -> None:
         InputError: If it is trained on images whose sides are no multiples of its
             largest stride.
     """
-    if str(cfg.model.get('type')).rpartition('.')[-1] != 'YOLODetector':
+    if type_name(cfg.model) != 'YOLODetector':
         return
     module = (cfg.model.get('bbox_head') or {}).get('head_module') or {}
     stride = max(module.get('featmap_strides') or [32])
     if (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor') == stride:
         return
     for step in cfg.train_dataloader.dataset.get('pipeline') or []:
-        kind = str(step.get('type')).rpartition('.')[-1]
+        kind = type_name(step)
         size = step.get(dict(Mosaic='img_scale', Pad='size').get(kind))
         if size and any(side % stride for side in size):
             width, height = size
@@ -112,6 +128,6 @@ def set_rule_of_best(cfg: Config) -> None:
     evaluators = cfg.get('val_evaluator') or {}
     first = evaluators[0] if isinstance(evaluators, list) else evaluators
     # What 'auto' stands for is the first score: an AP of the first evaluator.
-    ours = str(first.get('type')).rpartition('.')[-1] in metrics.__all__
+    ours = type_name(first) in metrics.__all__
     if all(OUR_SCORE.match(score) or (score == 'auto' and ours) for score in scores):
         hook.rule = ['less' if 'oLRP' in score else 'greater' for score in scores]

@@ -16,6 +16,7 @@ from mmengine.device import is_cuda_available
 from mmengine.runner import Runner
 
 from ..errors import InputError
+from ..registry import type_name
 from . import classes, distributed
 from .checkpoint import check_checkpoint, check_start, latest_checkpoint
 from .config_checks import (
@@ -24,6 +25,7 @@ from .config_checks import (
     check_visualizer,
     set_rule_of_best,
 )
+from .config_file import read_config
 from .pretrained import check_pretrained
 
 # Seconds that the first process of a run has to report what the others also found.
@@ -72,11 +74,15 @@ def load_config(
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
-        InputError: If the file is missing or the work directory not writable.
+        InputError: If the file cannot be read, see `read_config`, has no model, or the
+            work directory is not writable.
     """
-    if not Path(path).is_file():
-        raise InputError(f'config {path} does not exist.')
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
+    if 'model' not in cfg:
+        raise InputError(
+            f'config {path} has no model: it is no config of a detector, or lacks its '
+            f'_base_.'
+        )
     cfg.launcher = launcher
     cfg.merge_from_dict(cfg_options or {})
     for split in ('train', 'val', 'test'):
@@ -145,7 +151,7 @@ def enable_amp(cfg: Config) -> None:
                 )
     wrapper = cfg.optim_wrapper
     # MMEngine's, where none is named.
-    kind = wrapper.get('type', 'OptimWrapper')
+    kind = type_name(wrapper) or 'OptimWrapper'
     if kind in ('AmpOptimWrapper', 'AutocastOptimWrapper'):
         return
     if kind != 'OptimWrapper':
@@ -176,7 +182,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         )
     cfg.auto_scale_lr.enable = True
     head, optimizer = (
-        str((part or {}).get('type'))
+        type_name(part)
         for part in (cfg.model.get('bbox_head'), cfg.optim_wrapper.get('optimizer'))
     )
     if optimizer != 'SGD' or distributed.process_number():

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import platform
 import subprocess
 import time
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -18,6 +20,7 @@ from ..files import write_json
 from ..registry import register_hook
 
 FILE_NAME = 'run.json'
+TEST_FILE_NAME = 'data.json'
 PACKAGES = ('sarl', 'torch', 'mmcv', 'mmengine', 'mmdet', 'mmyolo')
 _HUB_KEY = 'run_record'
 
@@ -45,7 +48,8 @@ class RunRecordHook(Hook):
       checkpoint that it left.
 
     The main process writes it when training starts, with each checkpoint and at the
-    end.
+    end. Of a test it writes `data.json` beside the scores: the annotation files with
+    their SHA-256.
     """
 
     # Before checkpoints are saved.
@@ -98,6 +102,12 @@ class RunRecordHook(Hook):
             self.record['finished'] = True
         self._write(runner)
 
+    def before_test(self, runner: Runner) -> None:
+        """Write what is scored, which may have changed since the training."""
+        if is_main_process():
+            data = _hashes(runner.cfg, 'test')
+            write_json(Path(runner.log_dir, TEST_FILE_NAME), data, indent=2)
+
     def _write(self, runner: Runner) -> None:
         if self.record is not None:
             write_json(Path(runner.work_dir, FILE_NAME), self.record, indent=2)
@@ -119,22 +129,27 @@ def describe(runner: Runner) -> dict:
         device=device_name(),
         processes=runner.world_size,
         batch_size=runner.train_dataloader.batch_sampler.batch_size,
-        data={
-            split: {
-                path: sha256(path)
-                for path in annotation_files(
-                    runner.cfg.get(f'{split}_dataloader') or {}
-                )
-            }
-            for split in ('train', 'val', 'test')
-        },
+        data={split: _hashes(runner.cfg, split) for split in ('train', 'val', 'test')},
     )
+
+
+def _hashes(cfg: Config, split: str) -> dict[str, str | None]:
+    files = annotation_files(cfg.get(f'{split}_dataloader') or {})
+    return {path: sha256(path) for path in files}
 
 
 def versions() -> dict[str, str]:
     """Tell the version of each of `PACKAGES`."""
     # torch's is of a type that safe loading of checkpoints refuses.
     return {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
+
+
+def code_version() -> str:
+    """Hash all code that a score may depend on: sarl's files, and what they run on."""
+    digest = hashlib.sha256(json.dumps(versions()).encode())
+    for path in sorted(Path(__file__).parents[1].rglob('*.py')):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:

@@ -42,13 +42,15 @@ class SAL(nn.Module):
     In heads that hand their loss boxes in pixels, SAL is a drop-in replacement for
     the loss it wraps. A head that divides boxes by the stride has to pass
     `size_weight`, since the boxes alone no longer tell an object's size:
-    `SALYOLOv5Head` and the others in `sarl.heads` do. MMDetection's GFL, LD, TOOD
-    and CenterNet2, and its FCOS with `norm_on_bbox`, divide too and have no such head
-    here.
+    `SALYOLOv5Head` and the others in `sarl.heads` do. MMDetection's GFL, LD, TOOD,
+    RepPoints and CenterNet2, and its FCOS with `norm_on_bbox`, divide too and have no
+    such head here. DETR and its kin hand over pixels as `loss_iou` only.
 
     Args:
         loss (dict): Config of the wrapped loss: any IoU-type loss of MMYOLO or
-            MMDetection.
+            MMDetection. It is looked for in the default scope, which a loop of one's
+            own sets by `mmengine.registry.init_default_scope`, and without one in
+            MMYOLO.
         form (str): 'exponential', 'power', 'logarithmic', 'step' or 'constant'.
         reference (float | str): Size in px that objects are compared with. 'adaptive'
             makes it the geometric mean of the training's positives, a running one that
@@ -175,6 +177,12 @@ class SAL(nn.Module):
         return torch.where(mean > 0, size_weight / mean, 1.0)
 
     def _size(self, target: Tensor) -> Tensor:
+        if target.shape[-1] != 4:
+            raise ValueError(
+                f'SAL measures boxes of 4 numbers, not {target.shape[-1]}: a head of '
+                f'rotated boxes has to hand it upright ones (RTMDetRotatedHead with '
+                f'use_hbbox_loss=True) or size_weight'
+            )
         target = target.to(torch.promote_types(target.dtype, torch.float32))
         if getattr(self.loss, 'bbox_format', 'xyxy') == 'xywh':
             width, height = target[:, 2], target[:, 3]

@@ -233,7 +233,8 @@ class SARL(BaseModule):
         if (found := [level.shape[1] for level in outputs]) != self.out_channels:
             raise ValueError(
                 f'{type(self.neck).__name__} returns {found} channels, where its '
-                f"out_channels tells {self.out_channels}: set place='before'"
+                f"out_channels tells {self.out_channels}: set place='before', or the "
+                f"neck's num_outs if it has one"
             )
         return tuple(self.after([*givers, *outputs])[len(givers) :])
 
@@ -249,6 +250,6 @@ def _out_channels(neck: dict) -> list[int]:
     if out_channels is None:
         raise ValueError(f'{neck["type"]} tells no out_channels: SARL goes before it')
     if isinstance(out_channels, int):
-        count = neck.get('num_outs', len(neck['in_channels']))
+        count = neck.get('num_outs') or len(neck['in_channels'])
         out_channels = [out_channels] * count
     return [_scaled(c, neck.get('widen_factor', 1.0)) for c in out_channels]
