@@ -132,14 +132,17 @@ def _orientation(image: Image.Image) -> int:
     Pillow's `getexif` decodes a PNG image for it and falls back on XMP.
     """
     if image.format == 'TIFF':
-        return image.tag_v2.get(ExifTags.Base.Orientation, 1)
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get('exif', b''))
-        return exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:
-        # Broken EXIF data, which OpenCV passes over too.
-        return 1
+        orientation = image.tag_v2.get(ExifTags.Base.Orientation, 1)
+    else:
+        exif = Image.Exif()
+        try:
+            exif.load(image.info.get('exif', b''))
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+        except Exception:
+            # Broken EXIF data, which OpenCV passes over too.
+            return 1
+    # Of others, such as 0, nothing comes.
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _bits(image: Image.Image) -> int:

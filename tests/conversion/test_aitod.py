@@ -236,6 +236,14 @@ def test_classes(release, edit):
     ]
 
 
+def test_a_class_name_that_is_none(release, edit):
+    path = release / 'annotations/aitod_test_v1.json'
+    edit(path, lambda data: data['categories'][0].update(name=['airplane']))
+    (missing, unknown) = faults(check(release))[:2]
+    assert missing[1] == ['airplane']
+    assert unknown[1] == ["['airplane']"]
+
+
 def test_half_a_set(release):
     folder = release / 'annotations'
     (folder / 'aitod_trainval_v1.json').unlink()

@@ -74,6 +74,19 @@ def test_an_error_stops_the_others(workers):
     assert time.monotonic() - start < 5
 
 
+def end_as_if_memory_ran_out(number):
+    if number == 99:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_worker_that_is_killed_is_said():
+    numbers = [1, 99, *range(200)]
+    with pytest.raises(InputError, match='tiles: a process was killed.*--workers, now'):
+        list(map_in_order(end_as_if_memory_ran_out, numbers, 2, 'tiles'))
+    assert multiprocessing.active_children() == []
+
+
 def test_a_pool_that_is_given_up_leaves_nothing(monkeypatch):
     """An error in one of its threads would be printed, and its processes stay."""
     problems = []
@@ -211,6 +224,16 @@ def test_broken_exif_data_turn_nothing(tmp_path):
     assert image_header(path) == ((40, 30), 1, 8)
 
 
+@pytest.mark.parametrize('orientation', [0, 9])
+def test_orientations_that_are_none_turn_nothing(tmp_path, orientation):
+    path = tmp_path / 'image.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (40, 30)).save(path, exif=exif)
+    assert mmcv.imread(path).shape == (30, 40, 3)
+    assert image_header(path) == ((40, 30), 1, 8)
+
+
 @pytest.mark.parametrize('suffix', ['png', 'tif'])
 @pytest.mark.parametrize('channels', [(), (3,)])
 def test_headers_tell_the_depth(tmp_path, suffix, channels):
@@ -271,6 +294,6 @@ def test_errors_of_any_type_are_one(tmp_path, monkeypatch, function):
 def test_a_failed_write_leaves_nothing(tmp_path):
     folder = tmp_path / 'a folder'
     folder.mkdir()
-    with pytest.raises(OSError, match='a folder'):
+    with pytest.raises(InputError, match='a folder cannot be written: Is a directory'):
         write_whole(folder, b'content')
     assert list(tmp_path.iterdir()) == [folder]

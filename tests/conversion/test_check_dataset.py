@@ -685,6 +685,25 @@ def test_names_of_many_classes_do_not_overlap(worked, tmp_path, monkeypatch):
     assert '300' in figure.axes[2].get_xlabel()
 
 
+def test_names_that_look_like_formulas(worked, tmp_path):
+    categories = [dict(id=number, name=rf'$\foo_{number}$') for number in (1, 2)]
+    found = split_statistics(worked._replace(categories=categories))
+    plot_statistics(found, '$x_$', tmp_path / 'figure.png')
+    assert (tmp_path / 'figure.png').is_file()
+
+
+def test_the_annotations_are_not_replaced_by_the_report(splits, warm_tool):
+    path = Path('train.json')
+    before = path.read_bytes()
+    result = warm_tool(
+        'dataset_converters/check_dataset.py',
+        *(f'mine={path}', '--images', 'images', '--out', path),
+    )
+    assert result.returncode == 1
+    assert 'would replace a file that is needed' in result.stderr
+    assert path.read_bytes() == before
+
+
 def test_command_line_of_a_clean_set(splits, tool):
     arguments = ['train.json', 'val.json', '--images', 'images', '--workers', '2']
     result = tool(

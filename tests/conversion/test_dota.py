@@ -204,8 +204,17 @@ def test_a_folder_of_other_tiles_is_refused(source, tmp_path):
     assert snapshot(out) == before
     # Tiles of a tool that left no record.
     (out / 'tiling.json').unlink()
-    with pytest.raises(InputError, match='not tiles of this run'):
+    with pytest.raises(InputError, match='not tiles of this run') as refusal:
         convert(source, out, Tiling(40, 10))
+    assert 'delete' not in str(refusal.value)
+
+
+def test_scenes_are_not_called_tiles_to_delete(source):
+    before = snapshot(source)
+    with pytest.raises(InputError, match='with --out') as refusal:
+        convert(source, source, Tiling(40, 10))
+    assert 'delete' not in str(refusal.value)
+    assert snapshot(source) == before
 
 
 @pytest.mark.parametrize('name', ['annotations.json', 'scenes.json'])
@@ -226,6 +235,13 @@ def test_a_test_set_has_no_labels(warm_tool, source, tmp_path):
     content = read(tmp_path / 'tiles/annotations.json')
     assert len(content['images']) == 3
     assert content['annotations'] == []
+
+
+def test_labels_of_another_name_are_not_passed_over(source, tmp_path):
+    (source / 'labelTxt').rename(source / 'labelTxt-v2.0')
+    with pytest.raises(InputError, match=r'no folder labelTxt, but labelTxt-v2\.0'):
+        convert(source, tmp_path / 'tiles', Tiling(40, 10))
+    assert not (tmp_path / 'tiles').exists()
 
 
 def test_objects_without_area_or_outside_are_counted_and_left_out(source, tmp_path):

@@ -179,13 +179,13 @@ def test_round_trip_of_random_scenes(tmp_path, seed, objects, sides, tiling):
     assert_round_trip(tmp_path / 'raw', tmp_path / 'tiles', tiling)
 
 
-def test_command_line_submission_and_scores(tool, tmp_path):
+def test_command_line_submission_and_scores(warm_tool, tmp_path):
     write_random_split(tmp_path / 'raw', 9, 20, (5, 15))
     out = tmp_path / 'tiles'
     convert(tmp_path / 'raw', out, Tiling(100, 40), 'jpg')
     arguments = ['--tiles', out / 'annotations.json', '--dt', truth_as_detections(out)]
     arguments += ['--out', tmp_path / 'scenes.bbox.json', '--dota', tmp_path / 'Task2']
-    result = tool(MERGE, *arguments, '--workers', 2)
+    result = warm_tool(MERGE, *arguments, '--workers', 2)
     assert result.returncode == 0, result.stderr
     results = json.loads((tmp_path / 'scenes.bbox.json').read_text())
     assert f'{len(results)} detections on 2 scenes' in result.stdout
@@ -208,7 +208,14 @@ def test_command_line_submission_and_scores(tool, tmp_path):
     numbers = np.array([row[1:] for row in rows], float)
     assert np.abs(numbers - [row[1:] for row in expected]).max() <= 0.006
 
-    scored = tool(
+    for name in ('scenes.json', 'annotations.json'):
+        before = (out / name).read_bytes()
+        refused = warm_tool(MERGE, *arguments, '--out', out / name)
+        assert refused.returncode == 1
+        assert f'{name} would replace a file that is needed' in refused.stderr
+        assert (out / name).read_bytes() == before
+
+    scored = warm_tool(
         'evaluate.py',
         *('--metric', 'aitod', '--gt', out / 'scenes.json'),
         *('--dt', tmp_path / 'scenes.bbox.json', '--out', tmp_path / 'scores.json'),

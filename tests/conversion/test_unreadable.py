@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,21 @@ def test_check_of_a_data_set(tmp_path, forbid, method):
     ((kind, (finding,)),) = report.findings.items()
     assert kind == 'broken-image'
     assert 'Permission denied' in finding.detail
+
+
+def test_folders_in_a_release(tmp_path, monkeypatch):
+    """Its images are not missing."""
+    write_image(tmp_path / 'images/a.png')
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == 'images':
+            raise PermissionError(errno.EACCES, 'Permission denied', str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(InputError, match='images cannot be read: Permission denied'):
+        check_release(tmp_path)
 
 
 @pytest.mark.parametrize('method', ['open', 'is_file'])

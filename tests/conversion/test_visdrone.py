@@ -253,6 +253,24 @@ def test_broken_image(tmp_path):
         convert(src, tmp_path / 'out.json')
 
 
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_an_image_that_exif_turns(tmp_path, orientation):
+    src = write_split(tmp_path / 'split', dict(a='1,2,3,4,1,4,0,0'))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (40, 30)).save(src / 'images/a.jpg', exif=exif)
+    with pytest.raises(InputError, match=r'a\.jpg: its EXIF data turn it.*without'):
+        convert(src, tmp_path / 'out.json')
+    assert not (tmp_path / 'out.json').exists()
+
+
+def test_annotations_of_another_name_are_not_passed_over(tmp_path):
+    src = write_split(tmp_path / 'split', dict(a='1,2,3,4,1,4,0,0'))
+    (src / 'annotations').rename(src / 'Annotations')
+    with pytest.raises(InputError, match='no folder annotations, but Annotations'):
+        find_split(src)
+
+
 def test_upper_case_suffixes_and_hidden_files(tmp_path):
     src = write_split(tmp_path / 'split', dict(a='1,2,3,4,1,4,0,0'), suffix='.JPG')
     (src / 'annotations/a.txt').rename(src / 'annotations/a.TXT')

@@ -1,6 +1,7 @@
 import pytest
 from conftest import ROOT
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from torch.utils.data import DataLoader
 
 from sarl.engine import launch
@@ -46,7 +47,9 @@ def test_a_rate_scaled_twice_is_said(capsys, head, optimizer, warned):
 
 
 @pytest.mark.parametrize('cuda', [False, True])
-@pytest.mark.parametrize('told', [{}, dict(type='OptimWrapper')])
+@pytest.mark.parametrize(
+    'told', [{}, dict(type='OptimWrapper'), dict(type=OptimWrapper)]
+)
 def test_mixed_precision(monkeypatch, told, cuda):
     monkeypatch.setattr(launch, 'is_cuda_available', lambda: cuda)
     cfg = config()

@@ -56,7 +56,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        launch.check_output_file(args.out, '--out')
+        files = [split.rpartition('=')[2] for split in args.annotations]
+        launch.check_output_file(args.out, '--out', files)
     if args.plots:
         launch.check_writable(args.plots, '--plots')
     report = check_dataset(args.annotations, args.images, args.workers)

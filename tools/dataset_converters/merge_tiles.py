@@ -44,15 +44,16 @@ def main() -> None:
     )
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes')
     args = parser.parse_args()
-    launch.check_output_file(args.out, '--out')
+    scenes = args.tiles.parent / 'scenes.json'
+    launch.check_output_file(args.out, '--out', (args.tiles, args.dt, scenes))
     if args.dota:
         launch.check_writable(args.dota, '--dota')
-    on_tiles, on_scenes, scenes = merge_files(
+    on_tiles, on_scenes, count = merge_files(
         args.tiles, args.dt, args.out, args.iou, args.dota, args.workers
     )
     print(
-        f'{args.out}: {on_scenes} detections on {scenes} scenes from {on_tiles} on '
-        f'tiles; their ground truth is {args.tiles.parent / "scenes.json"}'
+        f'{args.out}: {on_scenes} detections on {count} scenes from {on_tiles} on '
+        f'tiles; their ground truth is {scenes}'
     )
 
 

@@ -264,7 +264,8 @@ def _read(
 def _check_classes(classes: list, report: Callable) -> None:
     report('classes missing', [name for name in CLASSES if name not in classes])
     report('classes unknown', [name for name in classes if name not in CLASSES])
-    if set(classes) == set(CLASSES) and classes != list(CLASSES):
+    known = len(classes) == len(CLASSES) and all(name in classes for name in CLASSES)
+    if known and classes != list(CLASSES):
         order = 'alphabetical' if classes == sorted(classes) else 'another'
         report(
             f'classes in {order} order, no fault since they are matched by name',

@@ -173,6 +173,11 @@ def convert(
     labelled = labels.is_dir()
     if labelled:
         _check_pairs(paths, labels)
+    elif others := [p for p in list_folder(source) if p.name.lower()[:5] == 'label']:
+        raise InputError(
+            f'{source} has no folder labelTxt, but {others[0].name}. Rename that to '
+            f'labelTxt, or take it out of a test set.'
+        )
     read = partial(_read_scene, labels=labels if labelled else None)
     scenes = list(map_in_order(read, paths, workers, 'read labels', chunk=16))
     windows = [tiling.windows(scene.width, scene.height) for scene in scenes]
@@ -263,8 +268,9 @@ def _clipped_bounds(polygons: np.ndarray, width: int, height: int) -> np.ndarray
 
 def _prepare_folder(out: Path, names: Sequence[str], settings: dict) -> None:
     """Refuse a folder of other tiles; of a run that is repeated, take back the JSON."""
-    mend = 'Choose another folder with --out, or delete this one.'
     record, images = out / 'tiling.json', out / 'images'
+    mend = 'Choose another folder with --out'
+    mend += ', or delete this one.' if record.exists() else '.'
     if record.exists() and (old := read_json(record)) != settings:
         raise InputError(
             f'{out} holds tiles of other settings, {old} and not {settings}. {mend}'

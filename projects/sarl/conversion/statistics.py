@@ -159,7 +159,8 @@ def plot_statistics(statistics: dict, title: str, path: Path) -> None:
     """
     figure = Figure(figsize=(10, 7), layout='constrained')
     figure.suptitle(
-        f'{title}: {statistics["images"]:,} images, {statistics["objects"]:,} objects'
+        f'{title}: {statistics["images"]:,} images, {statistics["objects"]:,} objects',
+        parse_math=False,
     )
     (sizes, crowding), (classes, centres) = figure.subplots(2, 2)
     _plot_sizes(sizes, statistics['size_px'])
@@ -314,7 +315,8 @@ def _plot_classes(axes, classes: list[dict]) -> None:
     rows = range(len(classes))
     axes.barh(rows, [row['count'] for row in classes])
     size = min(10, 160 / (len(classes) or 1))
-    axes.set_yticks(rows, [row['name'] for row in classes], fontsize=size)
+    names = [row['name'] for row in classes]
+    axes.set_yticks(rows, names, fontsize=size, parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel=label)
 

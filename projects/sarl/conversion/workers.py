@@ -6,11 +6,13 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
 import cv2
 
+from ..errors import InputError
 from ..processes import follow_parent
 from ..progress import progress_bar
 
@@ -39,6 +41,9 @@ def map_in_order(
         workers (int): Number of processes; 1 works in this one.
         what (str): What is being done, shown before the bar.
         chunk (int): Items handed to a process at once; more for very short work.
+
+    Raises:
+        InputError: If a process is killed.
     """
     bar = dict(desc=what, total=len(items), unit='file', delay=1)
     workers = min(workers, len(items))
@@ -66,10 +71,15 @@ def map_in_order(
             ahead = deque(islice(submitted, AHEAD * workers))
             cv2.setNumThreads(threads)
             yield from progress_bar(_in_order(ahead, submitted), **bar)
-        except BaseException:
+        except BaseException as error:
             # Left alone, the pool would wait for all items.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise InputError(
+                    f'{what}: a process was killed, probably as memory ran out. Take '
+                    f'fewer --workers, now {workers}.'
+                ) from None
             raise
 
 

@@ -24,8 +24,8 @@ def read_config(path: str | Path) -> Config:
         return Config.fromfile(path)
     except ImportError as error:
         raise InputError(
-            f'config {path} needs a module that cannot be imported: {error}. Install '
-            f'it, or set PYTHONPATH to its folder.'
+            f'config {path} needs a module that cannot be imported: '
+            f'{error.__cause__ or error}. Install it, or set PYTHONPATH to its folder.'
         ) from None
     except FileNotFoundError as error:
         raise InputError(

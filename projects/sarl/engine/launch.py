@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -117,16 +117,24 @@ def check_writable(folder: str | Path, option: str = '--work-dir') -> None:
         ) from None
 
 
-def check_output_file(path: str | Path, option: str) -> None:
+def check_output_file(
+    path: str | Path, option: str, inputs: Iterable[str | Path] = ()
+) -> None:
     """Make sure that a file can be written, and make its folder.
 
     Args:
         path (str | Path): The file.
         option (str): The option that names it.
+        inputs (Iterable[str | Path]): Files that are not to be lost.
 
     Raises:
-        InputError: If it is a folder, or its folder cannot be made or written in.
+        InputError: If it is one of those or a folder, or its folder cannot be made or
+            written in.
     """
+    if Path(path).resolve() in (Path(other).resolve() for other in inputs):
+        raise InputError(
+            f'{option} {path} would replace a file that is needed. Name another.'
+        )
     if Path(path).is_dir():
         raise InputError(f'{option} {path} is a folder. Name a file.')
     check_writable(Path(path).parent, option)
