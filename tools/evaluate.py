@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        launch.check_output_file(args.out, '--out')
+        launch.check_output_file(args.out, '--out', (args.gt, args.dt))
     score_files(
         args.metric,
         args.gt,

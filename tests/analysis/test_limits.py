@@ -230,6 +230,11 @@ def test_tool(warm_tool, tmp_path):
     assert written['perfect boxes'] == dict(zip(keys, values, strict=True))
     assert written['as it is']['AP'] == 0.5
 
+    truth = (tmp_path / 'gt.json').read_bytes()
+    lost = warm_tool('analysis_tools/limits.py', *files, '--out', 'gt.json')
+    assert 'gt.json would replace a file that is needed' in lost.stderr
+    assert (tmp_path / 'gt.json').read_bytes() == truth
+
     broken = warm_tool('analysis_tools/limits.py', *files[:3], 'none.json')
     assert broken.returncode != 0
     assert 'none.json' in broken.stderr

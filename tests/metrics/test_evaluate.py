@@ -292,6 +292,10 @@ def test_errors_are_one_line(files, warm_tool, edit, tmp_path):
     (tmp_path / 'folder').mkdir()
     folder = warm_tool(*command, '--out', tmp_path / 'folder')
     assert_one_error(folder, '--out .*folder is a folder. Name a file')
+    before = truth.read_bytes()
+    same = warm_tool(*command, '--out', truth)
+    assert_one_error(same, r'--out .*gt\.json would replace a file that is needed')
+    assert truth.read_bytes() == before
     edit(detections, lambda t: t[0].update(image_id=99))
     assert_one_error(warm_tool(*command), r'dt\.json: entry \[0\] has the image_id 99')
 

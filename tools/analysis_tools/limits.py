@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        launch.check_output_file(args.out, '--out')
+        launch.check_output_file(args.out, '--out', (args.gt, args.dt))
     scores = limits_of_files(args.gt, args.dt)
     if args.out:
         write_json(Path(args.out), scores, indent=2)
