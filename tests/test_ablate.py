@@ -435,8 +435,8 @@ def test_bad_grids(folder, tmp_path, old, new, message):
     assert not list(tmp_path.glob('*.json'))
 
 
-def test_unknown_arm_and_missing_grid(folder, warm_tool, tmp_path):
-    result = warm_tool('ablate.py', folder / 'grid.py', '--arms', 'SPD')
+def test_unknown_arm_and_missing_grid(folder, tool, tmp_path):
+    result = tool('ablate.py', folder / 'grid.py', '--arms', 'SPD')
     assert result.returncode == 1
     assert 'Traceback' not in result.stderr
     assert "has no arms ['SPD'], only ['plain', 'plain + SARL'" in result.stderr
