@@ -80,6 +80,11 @@ def end_as_if_memory_ran_out(number):
     return number
 
 
+def test_no_workers():
+    with pytest.raises(InputError, match='--workers is at least 1, not 0'):
+        list(map_in_order(slow_square, [1], 0, 'squares'))
+
+
 def test_a_worker_that_is_killed_is_said():
     numbers = [1, 99, *range(200)]
     with pytest.raises(InputError, match='tiles: a process was killed.*--workers, now'):

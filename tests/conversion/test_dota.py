@@ -209,6 +209,12 @@ def test_a_folder_of_other_tiles_is_refused(source, tmp_path):
     assert 'delete' not in str(refusal.value)
 
 
+def test_hidden_files_are_no_tiles(source, tmp_path):
+    convert(source, tmp_path, Tiling(40, 10))
+    (tmp_path / 'images/.DS_Store').touch()
+    convert(source, tmp_path, Tiling(40, 10))
+
+
 def test_scenes_are_not_called_tiles_to_delete(source):
     before = snapshot(source)
     with pytest.raises(InputError, match='with --out') as refusal:
@@ -290,6 +296,7 @@ def test_labels_in_odd_shapes(tmp_path):
         '1 2 3 4 5 6 7 8 ship 0,',
         '1 2 3 4 5 6 7 x ship 0',
         '1 2 3 4 5 6 7 nan ship 0',
+        '1 2 3 4 5 6 7 1_0 ship 0',
         '1 2 3 4 5 6 7 8 ship -1',
     ],
 )

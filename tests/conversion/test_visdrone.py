@@ -155,6 +155,7 @@ def test_rows_as_they_occur(tmp_path, content, rows):
         ('1,2,x,4,1,4,0,0', "holds 'x', which is no number"),
         ('1,,3,4,1,4,0,0', "holds ''"),
         ('1,2,nan,4,1,4,0,0', "holds 'nan'"),
+        ('1,2,1_0,4,1,4,0,0', "holds '1_0'"),
         ('1,2,3,inf,1,4,0,0', "holds 'inf'"),
         ('1,2,3,4,0.9,4,0,0', r'score is 0.9, not one of 0, 1'),
         ('1,2,3,4,2,4,0,0', 'score is 2'),

@@ -8,7 +8,6 @@ from pathlib import Path
 from sarl.conversion.aitod import RELEASES, check_release, format_report
 from sarl.conversion.xview import CHANNELS, REPORT, make_tiles
 from sarl.engine import launch
-from sarl.errors import InputError
 from sarl.files import write_json
 
 
@@ -82,8 +81,6 @@ def run_xview(args: argparse.Namespace) -> bool:
 
 def main() -> None:
     args = parse_args()
-    if args.workers < 1:
-        raise InputError(f'--workers is at least 1, not {args.workers}.')
     run = run_check if args.command == 'check' else run_xview
     sys.exit(not run(args))
 

@@ -113,6 +113,8 @@ def read_labels(path: Path) -> Objects:
             corners, flag = [], 0
         if (
             len(fields) not in (9, 10)
+            # Python takes 1_0 for 10.
+            or any('_' in field for field in (*fields[:8], *fields[9:]))
             or not np.isfinite(corners).all()
             or len(corners) < 8
             or flag < 0
@@ -276,7 +278,11 @@ def _prepare_folder(out: Path, names: Sequence[str], settings: dict) -> None:
             f'{out} holds tiles of other settings, {old} and not {settings}. {mend}'
         )
     if images.is_dir():
-        others = {path.name.removesuffix('.part') for path in list_folder(images)}
+        others = {
+            path.name.removesuffix('.part')
+            for path in list_folder(images)
+            if not path.name.startswith('.')
+        }
         if record.exists():
             others -= set(names)
         if others:

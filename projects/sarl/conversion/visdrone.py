@@ -303,6 +303,9 @@ def _row(text: str, error: partial) -> Row:
 
 
 def _number(text: str) -> int | float:
+    # Python takes 1_0 for 10.
+    if '_' in text:
+        raise ValueError(repr(text))
     try:
         return int(text)
     except ValueError:

@@ -43,8 +43,10 @@ def map_in_order(
         chunk (int): Items handed to a process at once; more for very short work.
 
     Raises:
-        InputError: If a process is killed.
+        InputError: If a process is killed, or there is to be none.
     """
+    if workers < 1:
+        raise InputError(f'--workers is at least 1, not {workers}.')
     bar = dict(desc=what, total=len(items), unit='file', delay=1)
     workers = min(workers, len(items))
     if workers <= 1:
