@@ -241,6 +241,8 @@ def test_an_iou_of_exactly_17_20_is_below_0_85(tmp_path):
         # Rounded to 21 and 22.
         ([21.49, 11, 20, 10], True),
         ([21.5, 11, 20, 10], False),
+        # Halves go up, not to the even number: 10 of 21 columns.
+        ([21, 11, 20.5, 10], False),
         # A side of less than a pixel is one pixel.
         ([15, 15, 0.1, 0.1], True),
         # The area beyond the border counts: 9 of 24 columns.
