@@ -1,4 +1,5 @@
 import logging
+import math
 from pathlib import Path
 
 import mmyolo
@@ -261,6 +262,15 @@ def test_channels_are_mixed_by_likeness():
         mix_channels(detail, context, torch.tensor([2.0]))[0, :, 0],
         weights @ torch.tensor([[3.0, 4], [0, 2]]),
     )
+
+
+def test_the_temperature_is_learned_as_a_power():
+    relay = MixRelay(4, 8, 4, 'space_to_depth', act_cfg=None)
+    torch.nn.init.constant_(relay.temperature.weight, 0.5)
+    fine, coarse = torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4)
+    detail, context = relay.detail(fine, (4, 4)), relay.context(coarse)
+    expected = mix_channels(detail, context, torch.tensor([math.exp(0.5)]))
+    torch.testing.assert_close(relay.select(fine, coarse), expected)
 
 
 def test_a_channel_of_zeros_in_half_precision():
