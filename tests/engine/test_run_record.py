@@ -226,6 +226,13 @@ def test_commit_of_a_checkout_and_none_elsewhere(tmp_path, monkeypatch):
     assert git_state(installed) == (None, None)
 
 
+def test_the_code_is_what_it_was_at_the_start(monkeypatch):
+    """It may be changed while a grid runs, which trains with what it has imported."""
+    before = run_record.code_version()
+    monkeypatch.setattr(run_record, 'versions', dict)
+    assert run_record.code_version() == before
+
+
 def test_the_commit_is_that_of_sarl_wherever_it_is_used(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if not (ROOT / '.git').exists():

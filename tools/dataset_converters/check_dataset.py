@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from sarl.conversion.check import check_dataset
+from sarl.conversion.check import check_dataset, named_paths
 from sarl.conversion.statistics import draw_images, plot_statistics
 from sarl.engine import launch
 from sarl.files import write_json
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.out:
-        files = [split.rpartition('=')[2] for split in args.annotations]
+        files = named_paths(args.annotations).values()
         launch.check_output_file(args.out, '--out', files)
     if args.plots:
         launch.check_writable(args.plots, '--plots')

@@ -12,7 +12,6 @@ made with, whichever images and machine those were on.
 """
 
 import copy
-import functools
 import hashlib
 import json
 import logging
@@ -167,7 +166,6 @@ def _prepare(cfg: Config, seed: int, weights: Path, evaluations: int) -> Config:
     return cfg
 
 
-@functools.cache
 def _files(cfg: Config) -> list[str]:
     """Hash the weights and modules that a config names: not what is in sarl itself."""
     modules = cfg.get('custom_imports', {}).get('imports', [])

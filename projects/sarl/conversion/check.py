@@ -181,7 +181,7 @@ def check_dataset(
         InputError: If a file is missing or not JSON, a folder is missing, or names and
             folders do not match the files.
     """
-    paths = _named_paths(annotations)
+    paths = named_paths(annotations)
     if len(image_folders) not in (1, len(paths)):
         raise InputError(
             f'{len(image_folders)} image folders do not fit {len(paths)} annotation '
@@ -238,7 +238,15 @@ class _Look(NamedTuple):
     digest: str | None = None
 
 
-def _named_paths(annotations: Sequence[str]) -> dict[str, Path]:
+def named_paths(annotations: Sequence[str]) -> dict[str, Path]:
+    """Read the splits of a command line, as `NAME=FILE` or `FILE`.
+
+    Args:
+        annotations (Sequence[str]): One argument a split.
+
+    Raises:
+        InputError: If a name cannot be one, or two are equal.
+    """
     paths: dict[str, Path] = {}
     for argument in annotations:
         name, equals, path = argument.partition('=')

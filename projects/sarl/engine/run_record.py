@@ -7,7 +7,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -144,6 +144,7 @@ def versions() -> dict[str, str]:
     return {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
 
 
+@cache
 def code_version() -> str:
     """Hash all code that a score may depend on: sarl's files, and what they run on."""
     digest = hashlib.sha256(json.dumps(versions()).encode())
